@@ -1,0 +1,27 @@
+# make demo   paint the picture that ships with the package
+# make test   run the tests
+# make lint   check style
+# Each makes .venv first where there is none. PYTHON picks the interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/tfstyle demo -o demo.png
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[test,lint,video]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

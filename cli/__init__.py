@@ -1,0 +1,1 @@
+"""The command `tfstyle`: one file a command; each parses, calls the API, prints."""

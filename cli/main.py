@@ -1,0 +1,61 @@
+"""`tfstyle`: find the command, run it, turn errors into one line."""
+
+import importlib
+import os
+import sys
+
+from tfstyle.version import __version__
+
+COMMANDS = {
+    "stylize": "paint a photograph in the style of a painting",
+    "recipes": "list the recipes, or print one as JSON",
+    "inspect": "look at a picture as the loss network does",
+    "demo": "paint the picture that ships with tfstyle",
+}
+
+
+def usage():
+    """Return the text of `tfstyle --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: tfstyle COMMAND [ARGUMENTS]    (tfstyle COMMAND --help tells more)",
+            "",
+            *lines,
+            "",
+            "example: tfstyle stylize cat.jpg starry_night.jpg -o out.png",
+        ]
+    )
+
+
+def main(argv=None):
+    """Run `tfstyle` with `argv` (default: the process' own) and return the exit code.
+
+    0 done, 2 something about the input was wrong (one line on stderr says what), 130 interrupted.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        print(f"tfstyle {__version__}")
+        return 0
+    name, *arguments = argv
+    if name not in COMMANDS:
+        print(
+            f"tfstyle: there is no command {name!r}. Commands: {', '.join(COMMANDS)}.",
+            file=sys.stderr,
+        )
+        return 2
+    command = importlib.import_module(f"tfstyle.cli.{name}")
+    try:
+        return command.run(arguments) or 0
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
+        if os.environ.get("TFSTYLE_TRACEBACK"):
+            raise
+        print(f"tfstyle {name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"tfstyle {name}: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,107 @@
+"""`tfstyle stylize`: paint a photograph in the style of a painting."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.config import Recipe, recipe_with
+from tfstyle.images import check_output_path, read_image, save_image
+from tfstyle.transfer import stylize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stylize:
+    """Paint a photograph in the style of a painting."""
+
+    content: tyro.conf.Positional[Path]
+    """The photograph."""
+    style: tyro.conf.Positional[tuple[Path, ...]]
+    """The painting, or several."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """Picture to write; the suffix says which format. A record of settings and losses is
+    written beside it, as .json."""
+    recipe: str = "default"
+    """Preset whose values the flags below start from; `tfstyle recipes` lists them."""
+    style_weights: tuple[float, ...] = ()
+    """A weight for each painting."""
+    start_from: Path | None = None
+    """Picture to start from."""
+    seed: int = 0
+    """Seed of the noise that a recipe starts from."""
+    quality: int = 95
+    """Quality of a JPEG or WebP, 1 to 100."""
+    preview: int = 0
+    """Write the picture so far to the output every this many steps; 0: never."""
+    animation: Path | None = None
+    """Film of the run to write, .gif or .mp4."""
+    settings: Recipe
+    """Fields of the recipe."""
+
+
+def parse(arguments):
+    """Return `Stylize` from `arguments`; the recipe named there gives the fields' defaults."""
+    name = "default"
+    for position, argument in enumerate(arguments):
+        if argument == "--recipe" and position + 1 < len(arguments):
+            name = arguments[position + 1]
+        elif argument.startswith("--recipe="):
+            name = argument.removeprefix("--recipe=")
+    missing = tyro.MISSING
+    return tyro.cli(
+        Stylize,
+        default=Stylize(content=missing, style=missing, output=missing, settings=recipe_with(name)),
+        prog="tfstyle stylize",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def run(arguments):
+    """Paint as `arguments` say; return the exit code."""
+    options = parse(arguments)
+    check_output_path(options.output)
+    if options.animation is not None:
+        check_output_path(options.animation, (".gif", ".mp4"))
+    if not 1 <= options.quality <= 100:
+        raise ValueError(f"`quality` must be 1 to 100. Received: quality={options.quality}.")
+    content, start_from = (
+        path and read_image(path) for path in (options.content, options.start_from)
+    )
+    style = [read_image(path) for path in options.style]
+    load_tensorflow()
+    from tfstyle import callbacks
+
+    interrupt, record = callbacks.StopOnInterrupt(), callbacks.Record()
+    watchers = [interrupt, record, callbacks.Progress()]
+    if options.preview:
+        watchers.append(callbacks.Preview(options.output, options.preview))
+    if options.animation is not None:
+        watchers.append(callbacks.Animation(options.animation))
+    picture = stylize(
+        content,
+        style,
+        options.settings,
+        style_weights=options.style_weights or None,
+        start_from=start_from,
+        seed=options.seed,
+        callbacks=watchers,
+    )
+    save_image(picture, options.output, quality=options.quality)
+    record.record |= {
+        "content": str(options.content),
+        "style": [str(path) for path in options.style],
+        "style_weights": options.style_weights,
+        "start_from": options.start_from and str(options.start_from),
+        "seed": options.seed,
+        "interrupted": interrupt.interrupted,
+    }
+    record.save(options.output.with_suffix(".json"))
+    print(options.output)
+    if interrupt.interrupted:
+        print("stopped early; this is the picture so far", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,88 @@
+"""Fixtures: a loss network of a few filters, the real one, and the folder of test data."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything loads TensorFlow
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfstyle
+from tfstyle.features import load_network
+
+ROOT = Path(__file__).parents[1]
+# After a plain install, `python -m pytest` finds the checkout's tfstyle/, where no cli/ is.
+if importlib.util.find_spec("tfstyle.cli") is None:
+    tfstyle.__path__.append(str(ROOT))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="runs for minutes; give --slow to run it"))
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    """VGG-19 in layers and names, with 4 to 8 random filters that keep activations at 10 to 100."""
+    random = np.random.default_rng(0)
+    x = inputs = keras.Input((None, None, 3))
+    for block, (filters, count) in enumerate(zip((4, 6, 8, 8, 8), (2, 2, 4, 4, 4), strict=True), 1):
+        for i in range(1, count + 1):
+            name = f"block{block}_conv{i}"
+            layer = keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)
+            x = layer(x)
+            scale = np.sqrt(2 / np.prod(layer.kernel.shape[:3]))
+            layer.set_weights(
+                [random.normal(0, scale, layer.kernel.shape), random.normal(0, 1, filters)]
+            )
+        x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
+    return keras.Model(inputs, x, name="tiny_vgg19")
+
+
+@pytest.fixture
+def fake_vgg(monkeypatch, tiny_network):
+    """Let every loss network that is loaded be the tiny one."""
+    for module in ("features", "optimize"):
+        monkeypatch.setattr(f"tfstyle.{module}.load_network", lambda *args, **kwargs: tiny_network)
+    return tiny_network
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Folder of weights and pictures, which are no part of the project."""
+    folder = Path(os.environ.get("TFSTYLE_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"there is no test data in {folder}; let TFSTYLE_TEST_DATA name its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vgg(data):
+    """VGG-19 with its real weights."""
+    return load_network("vgg19", data / "weights" / "vgg19_notop.weights.h5")
+
+
+@pytest.fixture(params=["eager", "graph"])
+def call(request):
+    """Call a function of tensors: eagerly, then in a graph that knows no size but the last."""
+
+    def eagerly(function, *tensors):
+        return function(*map(tf.convert_to_tensor, tensors))
+
+    def in_graph(function, *tensors):
+        tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+        unknown = [tf.TensorSpec([*[None] * (t.ndim - 1), t.shape[-1]], t.dtype) for t in tensors]
+        return tf.function(function, input_signature=unknown)(*tensors)
+
+    return {"eager": eagerly, "graph": in_graph}[request.param]

@@ -1,0 +1,111 @@
+import io
+import json
+import os
+import signal
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfstyle import callbacks
+from tfstyle.config import Recipe, recipe_with
+from tfstyle.optimize import optimize_image
+
+pytestmark = pytest.mark.usefixtures("fake_vgg")
+
+RECIPE = recipe_with(size=40, steps=8, scales=(0.5, 1.0), precision="float32", optimizer="lbfgs")
+
+
+def run(*watchers, **changes):
+    rng = np.random.default_rng(0)
+    content, style = rng.random((2, 30, 40, 3), np.float32)
+    return optimize_image(content, [style], recipe_with(RECIPE, **changes), callbacks=watchers)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_tells_scale_step_losses_speed_and_time_left():
+    terminal = Terminal()
+    run(callbacks.Progress(terminal))
+    first, second = terminal.getvalue().strip().split("\n")
+    assert "20×16 px  step 8/8  loss " in first  # 15 rows would be under the smallest side
+    assert "40×30 px  step 8/8  loss " in second
+    assert second.rstrip("\x1b[K").endswith("steps/s  0:00 left")
+    assert "content " in second
+    assert "style " in second
+
+
+def test_progress_adds_lines_where_there_is_no_terminal():
+    stream = io.StringIO()
+    run(callbacks.Progress(stream))
+    lines = stream.getvalue().splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["step 1/8", "step 8/8"] * 2
+    assert "\r" not in stream.getvalue()
+
+
+def test_preview_writes_the_picture_so_far(tmp_path):
+    path = tmp_path / "preview.png"
+    result = run(callbacks.Preview(path, every=8), optimizer="adam", scales=(1.0,))
+    preview = np.asarray(Image.open(path)) / 255
+    np.testing.assert_allclose(preview, result, atol=0.51 / 255)
+    with pytest.raises(ValueError, match="`every` must be at least 1"):
+        callbacks.Preview(path, every=0)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_animation_shows_early_steps_more_often(tmp_path, suffix):
+    if suffix == ".mp4":
+        pytest.importorskip("imageio_ffmpeg", reason="writing .mp4 needs imageio-ffmpeg")
+    path = tmp_path / f"run{suffix}"
+    watcher = callbacks.Animation(path, size=40, frames=12, seconds=1)
+    run(watcher, scales=(1.0,), steps=40)
+    shown = sorted(watcher._steps)
+    assert shown[0] == 0
+    assert shown[-1] == 39
+    gaps = np.diff(shown)
+    assert gaps[0] <= gaps[-1]
+    frames = iio.imread(path)
+    assert frames.shape[1:] == (30, 40, 3)
+    assert len(frames) >= len(shown)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_animation_refuses_other_formats():
+    with pytest.raises(ValueError, match=r"must end in one of \('.gif', '.mp4'\). Received: a.avi"):
+        callbacks.Animation("a.avi")
+
+
+def test_record_holds_settings_losses_and_versions(tmp_path):
+    record = callbacks.Record()
+    run(record)
+    record.save(tmp_path / "run.json")
+    read = json.loads((tmp_path / "run.json").read_text())
+    assert Recipe.from_json(json.dumps(read["recipe"])) == RECIPE
+    assert [(s["height"], s["width"]) for s in read["scales"]] == [(16, 20), (30, 40)]
+    for scale in read["scales"]:
+        assert {len(values) for values in scale["losses"].values()} == {8}
+        assert scale["seconds"] == sorted(scale["seconds"])
+    assert set(scale["losses"]) == {"loss", "content_loss", "style_loss", "total_variation"}
+    assert {"tfstyle", "keras", "tensorflow", "python"} <= set(read["versions"])
+
+
+def test_stop_on_interrupt_keeps_the_picture_and_gives_the_signal_back():
+    interrupt = callbacks.StopOnInterrupt()
+    before = signal.getsignal(signal.SIGINT)
+
+    class PressCtrlC(callbacks.Progress):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    record = callbacks.Record()
+    result = run(interrupt, record, PressCtrlC(io.StringIO()))
+    assert interrupt.interrupted
+    assert len(record.record["scales"]) == 1
+    assert len(record.record["scales"][0]["seconds"]) <= 4
+    assert result.shape == (30, 40, 3)
+    assert signal.getsignal(signal.SIGINT) is before

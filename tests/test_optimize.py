@@ -1,0 +1,136 @@
+import keras
+import numpy as np
+import pytest
+
+from tfstyle.config import RECIPES, recipe_with
+from tfstyle.optimize import optimize_image
+
+pytestmark = pytest.mark.usefixtures("fake_vgg")
+
+SMALL = {"steps": 12, "size": 40, "scales": (1.0,), "precision": "float32"}
+
+
+def picture(height=32, width=40, seed=0):
+    coarse = np.random.default_rng(seed).random((height // 4, width // 4, 3), np.float32)
+    return np.repeat(np.repeat(coarse, 4, 0), 4, 1)
+
+
+class Watch(keras.callbacks.Callback):
+    """Note what a run tells its callbacks."""
+
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.losses, self.sizes, self.begun, self.ended = [], [], 0, 0
+        self.stop_at = stop_at
+
+    def on_train_begin(self, logs=None):
+        self.begun += 1
+        self.sizes.append((self.model.stylizer.height, self.model.stylizer.width))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses.append(float(logs["loss"]))
+        if len(self.losses) == self.stop_at:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.ended += 1
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_paints(name):
+    watch = Watch()
+    recipe = recipe_with(name, size=40, steps=3)
+    result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])
+    assert result.shape == (32, 40, 3)
+    assert result.dtype == np.float32
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert np.abs(result - picture()).max() > 1e-3
+    assert len(watch.losses) == 3 * len(recipe.scales)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_run_lowers_the_loss_and_repeats_exactly(optimizer):
+    recipe = recipe_with(**SMALL, optimizer=optimizer, start="noise")
+    runs = [Watch(), Watch()]
+    first, second = (
+        optimize_image(picture(), [picture(seed=1)], recipe, seed=3, callbacks=[w]) for w in runs
+    )
+    assert runs[0].losses[-1] < 0.8 * runs[0].losses[0]
+    assert runs[0].losses == runs[1].losses
+    np.testing.assert_array_equal(first, second)
+    other = optimize_image(picture(), [picture(seed=1)], recipe, seed=4)
+    assert np.abs(first - other).max() > 0.01
+
+
+def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
+    from tfstyle.features import FeatureExtractor
+    from tfstyle.model import StyleContentModel
+    from tfstyle.networks import Canvas
+
+    recipe, watch = recipe_with(**SMALL, optimizer="lbfgs"), Watch()
+    result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])
+    extractor = FeatureExtractor(tiny_network, recipe.content_layers, recipe.style_layers)
+    model = StyleContentModel(Canvas(32, 40), extractor, recipe)
+    model.set_style([picture(seed=1)[None]])
+    loss = float(model.losses_of(result[None], picture()[None])["loss"])
+    assert loss == pytest.approx(min(watch.losses), rel=1e-4)
+
+
+def test_lbfgs_goes_on_to_the_last_step_where_its_line_search_ends():
+    watch = Watch()
+    recipe = recipe_with(**(SMALL | {"steps": 150}), optimizer="lbfgs")
+    optimize_image(picture(16, 16), [picture(16, 16, seed=1)], recipe, callbacks=[watch])
+    assert min(watch.losses) < 0.3 * watch.losses[0]
+    assert watch.begun == watch.ended == 1
+
+
+def test_scales_are_passed_coarse_to_fine():
+    watch = Watch()
+    recipe = recipe_with(**(SMALL | {"scales": (0.5, 0.75, 1.0), "steps": 2}))
+    result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])
+    assert watch.sizes == [(16, 20), (24, 30), (32, 40)]
+    assert result.shape == (32, 40, 3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_stop_training_keeps_the_picture_so_far(optimizer):
+    watch = Watch(stop_at=4)
+    recipe = recipe_with(**(SMALL | {"scales": (0.5, 1.0)}), optimizer=optimizer)
+    result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])
+    assert len(watch.losses) == 4
+    assert watch.begun == watch.ended == 1
+    assert result.shape == (32, 40, 3)
+    assert np.isfinite(result).all()
+
+
+def test_start_from_takes_the_place_of_the_recipes_start():
+    recipe = recipe_with(**(SMALL | {"steps": 1}), optimizer="adam", learning_rate=1e-6)
+    start = picture(16, 20, seed=5)
+    result = optimize_image(picture(), [picture(seed=1)], recipe, start_from=start)
+    assert np.abs(np.asarray(result)[::2, ::2] - start).mean() < 0.1
+
+
+def test_blend_starts_between_noise_and_content():
+    def start(kind):
+        recipe = recipe_with(
+            **(SMALL | {"steps": 1}), optimizer="adam", learning_rate=1e-6, start=kind, clip="end"
+        )
+        return optimize_image(picture(), [picture(seed=1)], recipe, seed=2)
+
+    mixed = 0.5 * start("noise") + 0.5 * start("content")
+    assert np.abs(start("blend") - mixed).mean() < 0.02  # clipping apart
+
+
+def test_average_shows_the_mean_of_adams_iterates():
+    noisy = {**SMALL, "steps": 40, "optimizer": "adam", "learning_rate": 0.1}
+    last = optimize_image(picture(), [picture(seed=1)], recipe_with(**noisy))
+    mean = optimize_image(picture(), [picture(seed=1)], recipe_with(**noisy, average=0.9))
+    assert 1e-4 < np.abs(last - mean).mean() < 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_nan_names_the_step(optimizer):
+    recipe = recipe_with(**SMALL, optimizer=optimizer, style_weight=1e38, start="noise")
+    with pytest.raises(FloatingPointError, match=r"became (nan|inf) at step \d+\. Lower"):
+        optimize_image(picture(), [picture(seed=1)], recipe)

@@ -1,0 +1,53 @@
+"""The README's blocks run as they stand, on small pictures and a tiny loss network."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tfstyle.cli.main import main
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+FAST = ["--size", "40", "--steps", "2", "--scales", "1", "--precision", "float32"]
+
+
+@pytest.fixture(autouse=True)
+def small_world(tmp_path, monkeypatch, fake_vgg):
+    """Pictures by the README's names, and recipes that take no time."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat.jpg", "starry_night.jpg", "wave.jpg"):
+        Image.effect_noise((48, 40), 80).convert("RGB").save(name)
+    from tfstyle import transfer
+
+    plain = transfer.recipe_with
+
+    def hurried(recipe="default", **overrides):
+        small = {"size": 40, "steps": 2, "scales": (1.0,), "precision": "float32"}
+        return plain(recipe, **({} if overrides.keys() == {"size"} else overrides | small))
+
+    monkeypatch.setattr(transfer, "recipe_with", hurried)
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def test_python_blocks_run():
+    found = blocks("python")
+    assert found
+    for block in found:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_tfstyle_commands_run():
+    lines = [
+        shlex.split(line, comments=True)
+        for block in blocks("sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("tfstyle ")
+    ]
+    assert lines
+    for _, *arguments in lines:
+        assert main(arguments + (FAST if arguments[0] == "stylize" else [])) == 0, arguments

@@ -1,0 +1,233 @@
+"""What one sees of a run: progress, previews, an animation, a record."""
+
+import json
+import math
+import platform
+import signal
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfstyle.images import resize, save_image, to_pil
+from tfstyle.version import __version__
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stop a run whose loss is no longer a number, and say where and what helps.
+
+    Raises:
+        FloatingPointError: After the step.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} at step {batch + 1}. Lower the learning rate or the "
+                "weights, or compute in float32 (precision='float32')."
+            )
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Let Ctrl-C end a run after the step it is in, so that the picture so far is kept.
+
+    A second Ctrl-C interrupts at once. To be used from the main thread.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.interrupted = False
+
+    def on_train_begin(self, logs=None):
+        self._previous = signal.signal(signal.SIGINT, self._stop)
+
+    def on_train_end(self, logs=None):
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _stop(self, number, frame):
+        self.interrupted = self.model.stop_training = True
+        signal.signal(signal.SIGINT, self._previous)
+
+
+class Progress(keras.callbacks.Callback):
+    """Print a line that counts steps, with losses, steps per second and time left.
+
+    Args:
+        stream: Where to. On a terminal the line is overwritten, elsewhere one is added every
+            10 seconds.
+    """
+
+    def __init__(self, stream=None):
+        super().__init__()
+        self.stream = stream or sys.stderr
+        self._scale = 0
+
+    def on_train_begin(self, logs=None):
+        scales = self.model.recipe.scales
+        if self._scale in (0, len(scales)):
+            self._scale, self._started, self._done = 0, time.monotonic(), 0.0
+        self._scale += 1
+        self._areas = [scale**2 for scale in scales]
+        self._begun, self._shown = time.monotonic(), -math.inf
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, steps, step = time.monotonic(), self.params["steps"], batch + 1
+        last, terminal = step == steps, self.stream.isatty()
+        if now - self._shown < (0.2 if terminal else 10) and not last:
+            return
+        self._shown = now
+        area, coarser = self._areas[self._scale - 1], sum(self._areas[: self._scale - 1])
+        share = (coarser + area * step / steps) / sum(self._areas)
+        left = (now - self._started) * (1 / share - 1)
+        canvas = self.model.stylizer
+        text = (
+            f"{canvas.width}×{canvas.height} px  step {step}/{steps}  "
+            f"loss {float(logs['loss']):.4g} (content {float(logs['content_loss']):.3g}, "
+            f"style {float(logs['style_loss']):.3g})  "
+            f"{step / max(now - self._begun, 1e-9):.2f} steps/s  {_clock(left)} left"
+        )
+        self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
+        self.stream.flush()
+
+    def on_train_end(self, logs=None):
+        if self.stream.isatty():
+            self.stream.write("\n")
+
+
+class Preview(keras.callbacks.Callback):
+    """Save the picture every few steps, each time over the last.
+
+    Args:
+        path: File; the suffix says which format.
+        every: Steps between two previews.
+    """
+
+    def __init__(self, path, every=50):
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"`every` must be at least 1. Received: every={every}.")
+        self.path, self.every = Path(path), every
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (batch + 1) % self.every == 0:
+            save_image(to_pil(self.model.stylizer.read()), self.path)
+
+
+class Animation(keras.callbacks.Callback):
+    """Save the run as a film: a frame at steps 1, 2, 4, 7, 11 …, where most things change.
+
+    Args:
+        path: A `.gif`, or a `.mp4` where imageio-ffmpeg is installed.
+        size: Long side of the film in pixels.
+        seconds: Length of the film; the last frame stays for another second.
+        frames: Greatest number of frames.
+    """
+
+    SUFFIXES = (".gif", ".mp4")
+
+    def __init__(self, path, size=480, seconds=6.0, frames=60):
+        super().__init__()
+        self.path, self.size, self.seconds, self.frames = Path(path), size, seconds, frames
+        if self.path.suffix.lower() not in self.SUFFIXES:
+            raise ValueError(
+                f"An animation's name must end in one of {self.SUFFIXES}. Received: {path}."
+            )
+        if self.path.suffix.lower() == ".mp4":
+            try:
+                import imageio_ffmpeg  # noqa: F401
+            except ImportError as error:
+                raise ImportError(
+                    "An animation as .mp4 needs imageio-ffmpeg: pip install 'tfstyle[video]'."
+                ) from error
+        self._pictures, self._scale = [], 0
+
+    def on_train_begin(self, logs=None):
+        scales = len(self.model.recipe.scales)
+        if self._scale in (0, scales):
+            self._scale, self._pictures = 0, []
+        self._scale += 1
+        share = max(2, self.frames // scales)
+        steps = self.params["steps"]
+        # Quadratic spacing: early steps change much, late ones little.
+        self._steps = {round((i / share) ** 2 * (steps - 1)) for i in range(share)} | {steps - 1}
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch in self._steps:
+            self._pictures.append(resize(self.model.stylizer.read(), self.size))
+
+    def on_train_end(self, logs=None):
+        if self._pictures and (self._scale == len(self.model.recipe.scales) or self._stopped()):
+            self.write()
+
+    def _stopped(self):
+        return self.model.stop_training
+
+    def write(self):
+        """Write the film; done at the end of a run."""
+        import imageio.v3 as iio
+
+        height, width = (side - side % 2 for side in self._pictures[-1].shape[:2])
+        frames = [
+            np.asarray(to_pil(resize(picture, (height, width)))) for picture in self._pictures
+        ]
+        fps = max(1, len(frames) / self.seconds)
+        frames += [frames[-1]] * round(fps)
+        temporary = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
+        try:
+            if self.path.suffix.lower() == ".gif":
+                iio.imwrite(temporary, frames, duration=1000 / fps, loop=0)
+            else:
+                iio.imwrite(temporary, frames, fps=fps, codec="libx264", macro_block_size=2)
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class Record(keras.callbacks.Callback):
+    """Keep what was set and what came of it.
+
+    `record` is a dictionary ready for JSON: versions, the recipe, and for each scale its size and
+    the losses and seconds of every step.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.record = {"scales": []}
+
+    def on_train_begin(self, logs=None):
+        model = self.model
+        self.record |= {
+            "versions": {
+                "tfstyle": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("keras", "tensorflow", "numpy", "scipy")},
+            },
+            "recipe": json.loads(model.recipe.to_json()),
+            "precision": model.extractor.compute_dtype,
+        }
+        size = {"height": model.stylizer.height, "width": model.stylizer.width}
+        self.record["scales"].append({**size, "seconds": [], "losses": {}})
+        self._begun = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        scale = self.record["scales"][-1]
+        scale["seconds"].append(round(time.monotonic() - self._begun, 3))
+        for name, value in logs.items():
+            scale["losses"].setdefault(name, []).append(float(value))
+
+    def save(self, path):
+        """Write the record as JSON, whole or not at all."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_text(json.dumps(self.record, indent=1))
+        temporary.replace(path)
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

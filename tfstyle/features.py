@@ -1,0 +1,202 @@
+"""The loss network: named layers of a VGG, frozen. Alone knows BGR and ImageNet's means."""
+
+import functools
+import os
+import time
+import zipfile
+from pathlib import Path
+
+import keras
+from keras import ops
+
+from tfstyle.config import NETWORKS
+from tfstyle.losses import gram_matrix
+
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
+
+
+def load_network(name="vgg19", weights=None):
+    """Load a VGG without its classifier.
+
+    Args:
+        name: `"vgg19"` or `"vgg16"`.
+        weights: Path of a file in Keras' layout (`…_notop.h5` or `….weights.h5`). Default: the
+            file that the environment variable `TFSTYLE_VGG19_WEIGHTS` (`TFSTYLE_VGG16_WEIGHTS`)
+            names; where unset, Keras' own ImageNet weights, downloaded once (80 MB) and kept in
+            `~/.keras/models`.
+
+    Returns:
+        A `keras.Model` of pictures of any size.
+
+    Raises:
+        ValueError: If `name` is unknown or the file does not hold that network.
+        FileNotFoundError: If the file is missing.
+        OSError: If the weights could not be downloaded.
+
+    Source: Simonyan and Zisserman (2014), https://arxiv.org/abs/1409.1556.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"`network` must be one of {NETWORKS}. Received: {name!r}.")
+    application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[name]
+    variable = f"TFSTYLE_{name.upper()}_WEIGHTS"
+    path = weights or os.environ.get(variable)
+    if not path:
+        try:
+            return application(include_top=False, weights="imagenet")
+        except Exception as error:  # Keras raises bare Exception when a download fails
+            raise OSError(
+                f"The ImageNet weights of {name} could not be downloaded ({error}). Save the file "
+                f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5 from another machine in "
+                f"~/.keras/models, or anywhere, and let {variable} name it."
+            ) from error
+    if not Path(path).is_file():
+        origin = "" if weights else f" (named by {variable})"
+        raise FileNotFoundError(f"There is no file {str(path)!r}{origin} with weights of {name}.")
+    try:
+        return application(include_top=False, weights=str(path))
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{str(path)!r} does not hold {name} without its classifier in Keras' layout: {error}"
+        ) from error
+
+
+@functools.cache
+def fastest_precision():
+    """Return the dtype policy in which this machine convolves fastest.
+
+    Times one convolution in float32 and in bfloat16, some hundredths of a second, since no flag
+    tells it: CPUs without bfloat16 arithmetic take several times longer in it, others half.
+
+    Returns:
+        `"mixed_bfloat16"` where that takes less than 2/3 of the time, else `"float32"`.
+    """
+
+    def seconds(dtype):
+        x, kernel = ops.ones((1, 48, 64, 256), dtype), ops.ones((3, 3, 256, 256), dtype)
+        times = []
+        for _ in range(4):
+            begun = time.perf_counter()
+            float(ops.conv(x, kernel, padding="same")[0, 0, 0, 0])
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    return "mixed_bfloat16" if seconds("bfloat16") < 2 / 3 * seconds("float32") else "float32"
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class FeatureExtractor(keras.layers.Layer):
+    """See a picture as a loss network does.
+
+    Args:
+        network: A VGG (`load_network`): a chain of 3×3 convolutions with ReLU and 2×2 poolings.
+        content_layers: Names of layers whose features are wanted.
+        style_layers: Names of layers whose Gram matrices are wanted.
+        pooling: `"max"` or `"average"`.
+        dtype: Keras dtype policy of the convolutions, such as `"mixed_bfloat16"`.
+
+    Call arguments:
+        images: Float tensor `(batch, height, width, 3)`, RGB in [0, 1], at least 16 px a side.
+        content: Whether to return features.
+        style: Whether to return Gram matrices.
+
+    Returns:
+        `{"content": {layer: features}, "style": {layer: gram}}`; features
+        `(batch, height', width', channels)`, Gram matrices `(batch, channels, channels)` in
+        float32. The network is computed no deeper than the last layer asked for.
+
+    Raises:
+        ValueError: If a layer's name is unknown; all names are listed.
+    """
+
+    def __init__(self, network, content_layers, style_layers, pooling="max", **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        # Without autocast, so that pictures are not rounded before the means are taken off.
+        super().__init__(trainable=False, autocast=False, **kwargs)
+        self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
+        self.pooling = pooling
+        names = [layer.name for layer in network.layers[1:]]
+        wanted = {*self.content_layers, *self.style_layers}
+        if unknown := wanted.difference(names):
+            raise ValueError(
+                f"The loss network has no layer {', '.join(sorted(unknown))}. "
+                f"Its layers: {', '.join(names)}."
+            )
+        last = max(names.index(name) for name in wanted)
+        self.strides, self._convolutions, stride = {}, {}, 1
+        for layer in network.layers[1 : last + 2]:
+            if isinstance(layer, keras.layers.Conv2D):
+                _check_convolution(layer)
+                self._convolutions[layer.name] = tuple(
+                    self.add_weight(
+                        shape=value.shape,
+                        initializer=lambda shape, dtype, value=value: ops.cast(value, dtype),
+                        trainable=False,
+                        autocast=False,
+                        name=f"{layer.name}_{part}",
+                    )
+                    for part, value in zip(("kernel", "bias"), layer.get_weights(), strict=True)
+                )
+            else:
+                stride *= 2
+            self.strides[layer.name] = stride
+        self.built = True
+
+    def call(self, images, content=True, style=True):
+        wanted = {*(self.content_layers if content else ()), *(self.style_layers if style else ())}
+        features, x = {}, self._preprocess(images)
+        for name in self.strides:
+            if len(features) == len(wanted):
+                break
+            if name in self._convolutions:
+                x = _frozen_convolution(x, *self._convolutions[name])
+            elif self.pooling == "max":
+                x = ops.max_pool(x, 2, 2)
+            else:
+                x = ops.average_pool(x, 2, 2)
+            if name in wanted:
+                features[name] = x
+        return {
+            "content": {name: features[name] for name in self.content_layers if content},
+            "style": {name: gram_matrix(features[name]) for name in self.style_layers if style},
+        }
+
+    def positions(self, layer, image):
+        """Return height × width of a layer's features for pictures of the shape of `image`."""
+        height, width = ops.shape(image)[1:3]
+        return (height // self.strides[layer]) * (width // self.strides[layer])
+
+    def _preprocess(self, images):
+        bgr = ops.cast(images, "float32")[..., ::-1] * 255
+        return ops.cast(bgr - ops.convert_to_tensor(IMAGENET_MEAN_BGR), self.compute_dtype)
+
+
+def _frozen_convolution(x, kernel, bias):
+    """Convolve 3×3 with ReLU; its gradient reaches the features alone.
+
+    The gradient of such a convolution to its input is again a forward convolution, with the
+    kernel turned by 180° and its channels swapped: on a CPU this runs faster than the general
+    gradient, and no gradient of the weights is ever prepared.
+    """
+    dtype = x.dtype
+    kernel, bias = ops.cast(kernel, dtype), ops.cast(bias, dtype)
+
+    @ops.custom_gradient
+    def convolve(x):
+        y = ops.relu(ops.conv(x, kernel, padding="same") + bias)
+
+        def gradient(upstream):
+            turned = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
+            return ops.conv(ops.where(y > 0, upstream, 0), turned, padding="same")
+
+        return y, gradient
+
+    return convolve(x)
+
+
+def _check_convolution(layer):
+    settings = (layer.kernel_size, layer.strides, layer.padding, layer.activation.__name__)
+    if settings != ((3, 3), (1, 1), "same", "relu"):
+        raise ValueError(
+            f"A loss network must be made of 3×3 convolutions of stride 1 with ReLU. "
+            f"Received: {layer.name} with {settings}."
+        )

@@ -1,0 +1,366 @@
+"""Files, bytes, PIL images and arrays to pictures in [0, 1], and back."""
+
+import contextlib
+import io
+import numbers
+import os
+import re
+import uuid
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+MIN_SIDE = 16
+
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+SAVE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+
+_DEEP_GREY = ("I", "I;16", "I;16B", "F")  # Pillow's modes of more than 8 bits
+
+
+class Picture(NamedTuple):
+    """A picture as the package computes with it.
+
+    Attributes:
+        rgb: Float32 array `(height, width, 3)`, sRGB in [0, 1], already
+            composited on white where the source was transparent.
+        alpha: Float32 array `(height, width)` in [0, 1], or None if opaque.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None
+
+
+def read_image(source):
+    """Read a picture of any common kind as upright sRGB in [0, 1].
+
+    EXIF orientation is applied, an ICC profile converted to sRGB, and
+    transparency composited on white. Of an animation the first frame is read.
+
+    Args:
+        source: A path, a file's bytes, a binary file object or a PIL image;
+            or an array of uint8, uint16 or floats in [0, 1], of shape
+            `(height, width)` or `(height, width, channels)` with 1 (grey),
+            2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels, with or without a
+            leading batch axis of 1. A `Picture` is returned as it is.
+
+    Returns:
+        A `Picture` that shares no memory with `source`.
+
+    Raises:
+        FileNotFoundError: If there is no file at the path.
+        ValueError: If the file cannot be read, a side is under `MIN_SIDE`
+            pixels, the picture is a decompression bomb, or the array is
+            not as above.
+        TypeError: If `source` is of another type.
+
+    Example:
+
+    >>> read_image(np.full((16, 20), 255, np.uint8)).rgb.shape
+    (16, 20, 3)
+    """
+    if isinstance(source, Picture):
+        return source
+    if hasattr(source, "__array__") and not isinstance(source, Image.Image):
+        pixels = np.asarray(source)
+        name = _describe(pixels)
+    else:
+        name = _describe(source)
+        with _open(source, name) as opened:
+            image = _turn_upright(_decode(opened, name), name)
+        pixels = _to_pixels(_to_srgb(image, name))
+    return _composite_on_white(_to_unit_range(pixels, name))
+
+
+def resize(rgb, size):
+    """Resize a picture, or its alpha, with a Lanczos filter in float.
+
+    Args:
+        rgb: Float array `(height, width, channels)` or `(height, width)` in
+            [0, 1].
+        size: The long side in pixels, which the short side follows; or a
+            tuple `(height, width)`.
+
+    Returns:
+        Float32 array in [0, 1]; `rgb` itself if it has the size already.
+
+    Raises:
+        ValueError: If a side is not a whole number of at least 1.
+    """
+    sides = size if isinstance(size, tuple) else (size,)
+    if not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
+        raise ValueError(
+            "`size` must be the long side in pixels or a tuple (height, width), in whole "
+            f"numbers of at least 1. Received: size={size!r}."
+        )
+    if not isinstance(size, tuple):
+        long_side = max(rgb.shape[:2])
+        size = tuple(max(1, round(side * size / long_side)) for side in rgb.shape[:2])
+    if size == rgb.shape[:2]:
+        return rgb
+    if rgb.ndim == 3:
+        return np.stack([resize(rgb[..., i], size) for i in range(rgb.shape[-1])], axis=-1)
+    plane = Image.fromarray(np.asarray(rgb, np.float32))
+    return np.asarray(plane.resize(size[::-1], Image.Resampling.LANCZOS)).clip(0.0, 1.0)
+
+
+def to_pil(rgb, alpha=None):
+    """Make an 8-bit PIL image, rounding to the nearest level.
+
+    Args:
+        rgb: Float array `(height, width, 3)` or `(1, height, width, 3)`;
+            clipped to [0, 1].
+        alpha: Float array `(height, width)` in [0, 1], or None if opaque.
+
+    Returns:
+        A `PIL.Image.Image` of mode RGB, or RGBA with `alpha`.
+
+    Raises:
+        ValueError: If a shape is not as above, or a value NaN or infinite.
+    """
+    pixels = np.asarray(rgb)
+    if pixels.ndim == 4 and len(pixels) == 1:
+        pixels = pixels[0]
+    fits = alpha is None or np.shape(alpha) == pixels.shape[:2]
+    if pixels.ndim != 3 or pixels.shape[-1] != 3 or not fits:
+        raise ValueError(
+            "`rgb` must have shape (height, width, 3) or (1, height, width, 3), and `alpha` "
+            f"(height, width). Received: shapes {np.shape(rgb)} and {np.shape(alpha)}."
+        )
+    if alpha is not None:
+        pixels = np.dstack([pixels, alpha])
+    if not np.isfinite(pixels).all():
+        raise ValueError("`rgb` and `alpha` must be finite. Received: NaN or infinity.")
+    return Image.fromarray((pixels.clip(0.0, 1.0) * 255.0).round().astype(np.uint8))
+
+
+def save_image(image, path, *, quality=95):
+    """Save a PIL image whole or not at all, in the format its suffix names.
+
+    Args:
+        image: A `PIL.Image.Image`. JPEG and BMP get it flattened on white.
+        path: Where to, with one of `SAVE_SUFFIXES`. An existing file is
+            replaced; if saving fails it stays as it is.
+        quality: For JPEG and WebP, from 1 (small file) to 100 (fine).
+
+    Raises:
+        FileNotFoundError: If the parent folder does not exist.
+        ValueError: If `path` cannot be saved to or `quality` is off range.
+        TypeError: If `image` is not a PIL image.
+    """
+    check_output_path(path)
+    if not isinstance(image, Image.Image):
+        raise TypeError(f"`image` must be a PIL image. Received: {_describe(image)}. Use to_pil.")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"`quality` must be from 1 to 100. Received: quality={quality}.")
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in (".jpg", ".jpeg", ".bmp") and image.mode not in ("L", "RGB"):
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    options = {"quality": quality} if suffix in (".jpg", ".jpeg", ".webp") else {}
+    # Not by tempfile, whose files only their owner may read.
+    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        image.save(temporary, **options)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_output_path(path, suffixes=SAVE_SUFFIXES):
+    """Check that a file can go to a path, before the work that makes it.
+
+    Args:
+        path: A str or `os.PathLike`.
+        suffixes: Tuple of the suffixes to accept, in lower case, with dot.
+
+    Raises:
+        FileNotFoundError: If the parent folder does not exist.
+        ValueError: If the suffix is another one or the path is a folder.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        choices = ", ".join(suffixes)
+        raise ValueError(f"The output path must end in one of {choices}. Received: '{path}'.")
+    if path.is_dir():
+        raise ValueError(f"The output path must name a file. Received: '{path}', a folder.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"The output path must lie in an existing folder. Received: '{path}'. "
+            f"Create the folder '{path.parent}' first."
+        )
+
+
+def _describe(source):
+    """Name a source in an error message."""
+    if isinstance(source, (str, os.PathLike)):
+        return f"'{os.fsdecode(source)}'"
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "bytes"
+    if isinstance(source, Image.Image):
+        return f"PIL image of mode {source.mode}"
+    if isinstance(source, np.ndarray):
+        return f"array of shape {source.shape}"
+    return f"object of type {type(source).__name__}"
+
+
+def _open(source, name):
+    """Return a context manager around what Pillow can read."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return io.BytesIO(source)
+    is_binary = hasattr(source, "read") and not isinstance(source, io.TextIOBase)
+    if is_binary or isinstance(source, Image.Image):
+        return contextlib.nullcontext(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            "A picture must be a path, bytes, a file object opened with 'rb', a PIL image or "
+            f"an array. Received: {name}."
+        )
+    path = os.fsdecode(source)
+    if re.match(r"\w{2,}://|data:", path):
+        raise ValueError(f"A picture must be local. Received: {name:.60}, a URL. Download it.")
+    if os.path.isdir(path):
+        raise ValueError(f"A picture must be a file. Received: {name}, a folder.")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"A picture must exist. Received: {name}, no file. Check the path.")
+    return open(path, "rb")
+
+
+def _decode(opened, name):
+    """Decode an open file, or a PIL image that still has to be."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from half its limit on, and raises at the limit.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            is_image = isinstance(opened, Image.Image)
+            image = opened if is_image else Image.open(opened, formats=READ_FORMATS)
+            image.load()
+            return image
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"A picture must have at most {2e-6 * Image.MAX_IMAGE_PIXELS:.0f} megapixels. "
+            f"Received: {name}, which has more. Scale it down first."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"A picture must be a {', '.join(READ_FORMATS)} file. "
+            f"Received: {name}, which is empty, cut short or of another kind."
+        ) from error
+    except Exception as error:  # Decoders raise anything on damaged data.
+        raise ValueError(
+            f"A picture must be whole. Received: {name}, which is cut short or damaged "
+            f"({error}). Get it anew."
+        ) from error
+
+
+def _turn_upright(image, name):
+    """Return a copy, turned as EXIF says."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow's parser raises anything on broken EXIF data.
+        warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=3)
+        return image.copy()
+
+
+def _to_srgb(image, name):
+    """Bring colors to 8-bit sRGB (mode L, LA, RGB or RGBA); deep grey stays."""
+    alpha = None
+    if image.mode == "1":
+        image = image.convert("L")
+    if image.has_transparency_data and image.mode not in _DEEP_GREY:
+        image = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert(image.mode[:-1])
+    if image.mode not in ("L", "RGB", "CMYK", *_DEEP_GREY):  # P, YCbCr, LAB ...
+        image = image.convert("RGB")
+    if image.info.get("icc_profile"):
+        image = _apply_profile(image, name)
+    if image.mode == "CMYK":
+        image = image.convert("RGB")
+    if alpha is not None:
+        image.putalpha(alpha)
+    return image
+
+
+def _apply_profile(image, name):
+    """Convert an image from its ICC profile to sRGB, or warn and leave it."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        space = profile.profile.xcolor_space.strip()
+        if image.mode in ("I", "F"):  # LittleCMS would take their bytes for pixels.
+            raise ImageCms.PyCMSError("32-bit pixels")
+        if image.mode == "L" and space == "RGB":
+            image = image.convert("RGB")
+        # The table that speeds up the rest can be 10 levels off in dark grey.
+        flags = ImageCms.Flags.NOOPTIMIZE if space == "GRAY" else ImageCms.Flags.NONE
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB", flags=flags)
+    except (OSError, ImageCms.PyCMSError) as error:
+        warnings.warn(
+            f"The ICC profile of {name} is broken or does not fit its pixels and was ignored "
+            f"({error}): the colors may be off.",
+            stacklevel=4,
+        )
+        return image
+
+
+def _to_pixels(image):
+    """Take the array out: 16 bit for grey; 16-bit color and LA Pillow has cut to 8."""
+    pixels = np.asarray(image)
+    if image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 65535:
+        return pixels.astype(np.uint16)
+    return pixels
+
+
+def _to_unit_range(pixels, name):
+    """Check an array and make it float32 `(height, width, 1 to 4)` in [0, 1]."""
+    if pixels.ndim == 4 and len(pixels) != 1:
+        raise ValueError(f"A batch must hold one picture. Received: {name}. Pass one at a time.")
+    if pixels.ndim in (3, 4) and len(pixels) == 1:  # No picture is one pixel high.
+        pixels = pixels[0]
+    if pixels.ndim == 2:
+        pixels = pixels[..., np.newaxis]
+    if pixels.ndim != 3 or pixels.shape[-1] not in (1, 2, 3, 4):
+        raise ValueError(
+            "An array must have shape (height, width) or (height, width, 1 to 4 channels). "
+            f"Received: {name}. Move channels from first to last with np.moveaxis(x, -3, -1)."
+        )
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ValueError(
+            f"A picture must have at least {MIN_SIDE} pixels on each side. "
+            f"Received: {name}, {height} high and {width} wide. Use a larger one."
+        )
+    white = {"u1": 255, "u2": 65535}.get(f"{pixels.dtype.kind}{pixels.dtype.itemsize}")
+    if white:
+        return pixels.astype(np.float32) / white
+    if pixels.dtype.kind != "f":
+        raise ValueError(
+            f"Pixels must be uint8, uint16 or float. Received: {name}, in {pixels.dtype}. "
+            "Cast levels from 0 to 255 with x.astype(np.uint8)."
+        )
+    low, high = pixels.min(), pixels.max()
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"Pixels must be finite. Received: {name}, with NaN or infinity.")
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise ValueError(
+            f"Float pixels must be in [0, 1]. Received: {name}, with {low:g} to {high:g}. "
+            "Divide levels from 0 to 255 by 255."
+        )
+    return pixels.astype(np.float32).clip(0.0, 1.0)
+
+
+def _composite_on_white(pixels):
+    """Split off alpha and lay the colors on white."""
+    alpha = None
+    if pixels.shape[-1] in (2, 4):
+        pixels, alpha = pixels[..., :-1], np.ascontiguousarray(pixels[..., -1])
+    if pixels.shape[-1] == 1:
+        pixels = np.repeat(pixels, 3, axis=-1)
+    if alpha is None or alpha.min() == 1.0:
+        return Picture(np.ascontiguousarray(pixels), None)
+    return Picture(1.0 - alpha[..., np.newaxis] * (1.0 - pixels), alpha)

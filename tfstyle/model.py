@@ -1,0 +1,146 @@
+"""StyleContentModel: a stylizer paints, a loss network looks, the model teaches."""
+
+import keras
+from keras import ops
+
+from tfstyle.losses import content_loss, style_loss, total_variation
+
+LOSSES = ("loss", "content_loss", "style_loss", "total_variation")
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class StyleContentModel(keras.Model):
+    """Teach a stylizer to keep the content of pictures and take on a style.
+
+    `compile` it with a Keras optimizer and `fit` it on content pictures: a dataset of one picture
+    optimizes a `Canvas`, a dataset of photographs trains a network. Metrics are `content_loss`,
+    `style_loss`, `total_variation` (each before its weight) and `loss`, of the latest step.
+
+    Args:
+        stylizer: Keras layer or model from content pictures to stylized ones, both
+            `(batch, height, width, 3)` in [0, 1].
+        extractor: `FeatureExtractor` with the recipe's layers.
+        recipe: `Recipe`; its losses and their weights are used here.
+
+    Example:
+
+    ```python
+    model = StyleContentModel(Canvas(288, 512), extractor, recipe)
+    model.set_style([painting])
+    model.compile(keras.optimizers.Adam(0.02))
+    model.fit(photographs, steps_per_epoch=500)
+    ```
+    """
+
+    def __init__(self, stylizer, extractor, recipe, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # pictures stay float32 under every policy
+        self.stylizer, self.extractor, self.recipe = stylizer, extractor, recipe
+        self.style_targets = None
+        self.content_targets = None
+        self._latest = {name: keras.metrics.Mean(name) for name in LOSSES}
+        self.built = True
+
+    def set_style(self, images, weights=None):
+        """Look at the paintings, once.
+
+        Args:
+            images: Paintings, float tensors `(1, height, width, 3)` in [0, 1], each of any size.
+            weights: A weight for each; they are scaled to sum to 1. Default: equal ones.
+
+        The target is the weighted mean of their Gram matrices, which has the same gradient as
+        the weighted mean of their losses.
+        """
+        weights = weights or [1.0] * len(images)
+        grams = [self.extractor(image, content=False)["style"] for image in images]
+        self.style_targets = {
+            layer: sum(w / sum(weights) * g[layer] for w, g in zip(weights, grams, strict=True))
+            for layer in self.extractor.style_layers
+        }
+
+    def set_content(self, image):
+        """Look at a content picture, once, in place of looking at every batch anew."""
+        self.content_targets = self.extractor(image, style=False)["content"]
+
+    def call(self, content, training=None):
+        return self.stylizer(content)
+
+    def losses_of(self, stylized, content):
+        """Return `{name: float32 scalar}` of `LOSSES` for stylized pictures and their content.
+
+        Raises:
+            ValueError: If there is no style yet.
+        """
+        if self.style_targets is None:
+            raise ValueError("The model has no style to teach. Call `set_style` first.")
+        recipe, targets = self.recipe, self.content_targets
+        seen = self.extractor(stylized)
+        if targets is None:
+            targets = self.extractor(content, style=False)["content"]
+        height, width = ops.shape(stylized)[1:3]
+        losses = {
+            "content_loss": sum(
+                weight * content_loss(seen["content"][layer], targets[layer], recipe.content_norm)
+                for layer, weight in recipe.layer_weights("content").items()
+            ),
+            "style_loss": sum(
+                weight
+                * style_loss(
+                    seen["style"][layer],
+                    self.style_targets[layer],
+                    recipe.style_norm,
+                    positions=self.extractor.positions(layer, stylized),
+                    pixels=height * width,
+                )
+                for layer, weight in recipe.layer_weights("style").items()
+            ),
+            "total_variation": total_variation(stylized, recipe.tv_norm),
+        }
+        losses["loss"] = (
+            recipe.content_weight * losses["content_loss"]
+            + recipe.style_weight * losses["style_loss"]
+            + recipe.tv_weight * losses["total_variation"]
+        )
+        return losses
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses = self.losses_of(y_pred, x)
+        for name, metric in self._latest.items():
+            metric.reset_state()
+            metric.update_state(losses[name])
+        return losses["loss"]
+
+    def train_step(self, *args):
+        if keras.backend.backend() != "tensorflow":
+            return super().train_step(*args)  # stateless there, through `compute_loss` as well
+        import tensorflow as tf
+
+        content, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(content, y_pred=self(content, training=True))
+            loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return self.get_metrics_result()
+
+    def test_step(self, *args):
+        if keras.backend.backend() != "tensorflow":
+            return super().test_step(*args)
+        content, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+        self.compute_loss(content, y_pred=self(content))
+        return self.get_metrics_result()
+
+    def loss_and_gradient(self):
+        """Return a compiled function from content pictures to losses and gradient.
+
+        For optimizers that Keras does not have: the function returns `losses_of` and the
+        gradient of its `"loss"` to the stylizer's first trainable weight.
+        """
+        import tensorflow as tf
+
+        @tf.function
+        def evaluate(content):
+            with tf.GradientTape() as tape:
+                losses = self.losses_of(self.stylizer(content), content)
+            return losses, tape.gradient(losses["loss"], self.stylizer.trainable_variables[0])
+
+        return evaluate

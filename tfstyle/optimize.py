@@ -1,0 +1,162 @@
+"""Painting one picture by optimization: coarse to fine, with Adam or L-BFGS."""
+
+import itertools
+
+import keras
+import numpy as np
+
+from tfstyle.callbacks import StopOnNaN
+from tfstyle.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.images import resize
+from tfstyle.model import StyleContentModel
+from tfstyle.networks import PIXELS, Canvas
+
+MIN_SIDE = 16  # of what VGG's four poolings leave at least one pixel
+
+
+def optimize_image(
+    content, styles, recipe, *, style_weights=None, start_from=None, seed=0, callbacks=()
+):
+    """Paint one picture.
+
+    Args:
+        content: Float32 array `(height, width, 3)`, RGB, [0, 1], at the size of the result.
+        styles: Paintings, arrays of that kind, each of any size.
+        recipe: `Recipe`.
+        style_weights: A weight for each painting. Default: equal ones.
+        start_from: Picture to start from in place of the recipe's start, resized if need be.
+        seed: Seed of the noise that a recipe starts from.
+        callbacks: Keras callbacks; `fit`, or an L-BFGS run that calls them in the same way, goes
+            through them once for each scale.
+
+    Returns:
+        Float32 array of the shape of `content`. A run that a callback stopped by
+        `model.stop_training` returns the picture so far.
+
+    Raises:
+        FloatingPointError: If the loss stops being a number.
+    """
+    height, width = content.shape[:2]
+    extractor = FeatureExtractor(
+        load_network(recipe.network),
+        recipe.content_layers,
+        recipe.style_layers,
+        pooling=recipe.pooling,
+        dtype=fastest_precision() if recipe.precision == "auto" else recipe.precision,
+    )
+    picture = start_from if start_from is not None else _start(content, recipe, seed)
+    for scale in recipe.scales:
+        shape = tuple(max(MIN_SIDE, round(side * scale)) for side in (height, width))
+        model = StyleContentModel(
+            Canvas(*shape, pixels=recipe.pixels, clip=recipe.clip == "step"), extractor, recipe
+        )
+        model.set_content(resize(content, shape)[None])
+        model.set_style([s[None] for s in _at_scale(styles, recipe, shape)], style_weights)
+        model.stylizer.paint(resize(picture, shape)[None])
+        run = {"adam": _run_adam, "lbfgs": _run_lbfgs}[recipe.optimizer]
+        run(model, recipe, [*callbacks, StopOnNaN()])
+        picture = model.stylizer.read()
+        if model.stop_training:
+            break
+    return resize(picture, (height, width))
+
+
+def _start(content, recipe, seed):
+    """Return what the canvas shows at first."""
+    deviation, mean = PIXELS["imagenet"]
+    noise = np.random.default_rng(seed).normal(mean, deviation, content.shape)
+    share = {"content": 0, "noise": 1, "blend": recipe.noise}[recipe.start]
+    return (share * noise + (1 - share) * content).astype(np.float32)
+
+
+def _at_scale(styles, recipe, shape):
+    """Return the paintings as large as strokes on a canvas of `shape` are to be."""
+    fraction = max(shape) / recipe.size * recipe.style_scale
+    for style in styles:
+        if recipe.style_size == "content":
+            size = tuple(round(side * recipe.style_scale) for side in shape)
+        else:
+            long_side = round((recipe.style_size or recipe.size) * fraction)
+            size = tuple(round(side * long_side / max(style.shape[:2])) for side in style.shape[:2])
+        yield resize(style, tuple(max(MIN_SIDE, side) for side in size))
+
+
+def _run_adam(model, recipe, callbacks):
+    model.compile(
+        keras.optimizers.Adam(
+            recipe.learning_rate,
+            beta_1=recipe.beta_1,
+            beta_2=recipe.beta_2,
+            epsilon=recipe.epsilon,
+            clipnorm=recipe.gradient_norm,
+            use_ema=recipe.average > 0,
+            ema_momentum=recipe.average,
+        )
+    )
+    # The canvas does not look at its input, and the content's features are known.
+    nothing = ((np.zeros((1, 1, 1, 3), np.float32),) for _ in itertools.count())
+    model.fit(
+        nothing,
+        steps_per_epoch=recipe.steps,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def _run_lbfgs(model, recipe, callbacks):
+    """Let SciPy's L-BFGS-B move the pixels; callbacks hear of every evaluation.
+
+    Where its line search ends early, on the noise of float arithmetic, it starts afresh from the
+    best picture, as long as that still gains anything.
+    """
+    from scipy.optimize import minimize
+
+    canvas, evaluate = model.stylizer, model.loss_and_gradient()
+    shape = canvas.picture.shape
+    calls = keras.callbacks.CallbackList(
+        callbacks, add_history=False, model=model, epochs=1, steps=recipe.steps
+    )
+    best, step, model.stop_training = (np.inf, None), 0, False
+
+    class Done(Exception):
+        """Ends the search from inside, where SciPy offers no other way."""
+
+    def loss_and_gradient(pixels):
+        nonlocal best, step
+        canvas.picture.assign(pixels.reshape(shape))
+        calls.on_train_batch_begin(step)
+        losses, gradient = evaluate(None)
+        logs = {name: float(value) for name, value in losses.items()}
+        if logs["loss"] < best[0]:
+            best = logs["loss"], pixels.copy()
+        calls.on_train_batch_end(step, logs)
+        step += 1
+        if step == recipe.steps or model.stop_training:
+            raise Done
+        return logs["loss"], gradient.numpy().astype(np.float64).ravel()
+
+    pixels = keras.ops.convert_to_numpy(canvas.picture).astype(np.float64).ravel()
+    bounds = list(zip(*canvas.bounds, strict=True)) * (pixels.size // 3) if canvas.clip else None
+    options = {"maxcor": recipe.corrections, "maxiter": recipe.steps, "maxfun": recipe.steps}
+    calls.on_train_begin()
+    calls.on_epoch_begin(0)
+    try:
+        before = np.inf
+        while best[0] < before or best[1] is None:
+            before = best[0]
+            minimize(
+                loss_and_gradient,
+                pixels if best[1] is None else best[1],
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={**options, "ftol": 0, "gtol": 0},
+            )
+    except Done:
+        pass  # the steps are done, or a callback stopped the run
+    finally:
+        if best[1] is not None:
+            canvas.picture.assign(best[1].reshape(shape))
+    calls.on_epoch_end(0)
+    calls.on_train_end()
