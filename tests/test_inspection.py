@@ -167,7 +167,7 @@ def test_sobel_magnitude_agrees_with_tensorflow():
     np.testing.assert_allclose(
         inspection.sobel_magnitude(rgb),
         np.sqrt((gradients**2).sum(-1).mean(-1)),
-        rtol=1e-4,
+        atol=1e-5,
     )
 
 

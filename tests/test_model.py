@@ -77,7 +77,7 @@ def test_losses_of_the_content_itself_has_no_content_loss(model):
 
 def test_losses_of_before_set_style_says_so(extractor):
     model = StyleContentModel(Canvas(24, 20), extractor, RECIPE)
-    with pytest.raises(ValueError, match="no style to teach. Call `set_style`"):
+    with pytest.raises(ValueError, match=r"no style to teach\. Call `set_style`"):
         model.losses_of(pictures(1), pictures(1))
 
 

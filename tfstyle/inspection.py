@@ -131,10 +131,9 @@ def sobel_magnitude(rgb):
 def edge_figure(pictures):
     """Return a PIL image of pictures and their edges, all in one contrast so that rows compare.
 
-    A row holds a picture, its differences in x and in y around mid-grey, its Sobel magnitude.
-
     Args:
-        pictures: A list of `(label, rgb)`; float arrays `(height, width, 3)`, [0, 1].
+        pictures: A list of `(label, rgb)`, float arrays `(height, width, 3)` in [0, 1]. The row
+            of each: itself, differences in x and in y around mid-grey, Sobel magnitude.
 
     Source: https://www.tensorflow.org/tutorials/generative/style_transfer.
     Departs from it: contrast that fits the pictures; one Sobel map, where it shows two.

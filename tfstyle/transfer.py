@@ -20,7 +20,8 @@ def stylize(
 
     Args:
         content: The photograph: a path, bytes, a binary file, a PIL image, or an array
-            `(height, width, 3)` of uint8, uint16 or float in [0, 1]; see `tfstyle.images.read_image`.
+            `(height, width, 3)` of uint8, uint16 or float in [0, 1]; details at
+            `tfstyle.images.read_image`.
         style: The painting in any of these forms, or a list of several.
         recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`.
         style_weights: Positive weights of several paintings. Default: equal ones.
