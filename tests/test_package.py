@@ -51,7 +51,7 @@ def floor_of(name):
     order = (
         "version config images colors losses features networks model callbacks inspection "
         "optimize transfer"
-    ).split()  # noqa: SIM905
+    ).split()
     return order.index(name.removeprefix("tfstyle.")) if name.count(".") == 1 else len(order)
 
 
