@@ -134,3 +134,25 @@ def test_nan_names_the_step(optimizer):
     recipe = recipe_with(**SMALL, optimizer=optimizer, style_weight=1e38, start="noise")
     with pytest.raises(FloatingPointError, match=r"became (nan|inf) at step \d+\. Lower"):
         optimize_image(picture(), [picture(seed=1)], recipe)
+
+
+@pytest.mark.vgg
+@pytest.mark.slow
+def test_tutorial_reaches_the_losses_of_an_independent_implementation(data, vgg, monkeypatch):
+    """Total losses measured in another code of the same recipe, on the same pictures."""
+    import tfstyle
+    from tfstyle.callbacks import Record
+
+    monkeypatch.setattr("tfstyle.optimize.load_network", lambda name: vgg)
+    record = Record()
+    tfstyle.stylize(
+        data / "content/city.jpg",
+        data / "styles/starry_night.jpg",
+        "tutorial",
+        size=288,
+        style_size=512,
+        callbacks=[record],
+    )
+    losses = record.record["scales"][0]["losses"]["loss"]
+    for step, expected in ((350, 7.95e6), (650, 6.10e6), (1500, 5.28e6)):
+        assert losses[step - 1] == pytest.approx(expected, rel=0.1)

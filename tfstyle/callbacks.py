@@ -1,12 +1,12 @@
 """What one sees of a run: progress, previews, an animation, a record."""
 
+import importlib
 import json
 import math
 import platform
 import signal
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -199,12 +199,12 @@ class Record(keras.callbacks.Callback):
         self.record = {"scales": []}
 
     def on_train_begin(self, logs=None):
-        model = self.model
+        model, modules = self.model, ("keras", keras.backend.backend(), "numpy", "scipy")
         self.record |= {
             "versions": {
                 "tfstyle": __version__,
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("keras", "tensorflow", "numpy", "scipy")},
+                **{name: importlib.import_module(name).__version__ for name in modules},
             },
             "recipe": json.loads(model.recipe.to_json()),
             "precision": model.extractor.compute_dtype,

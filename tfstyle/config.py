@@ -242,9 +242,18 @@ _MEAN_ACTIVATIONS = {
 }
 
 RECIPES = {
+    # Ours; see README.md, "Recipes".
     "default": Recipe(
+        precision="auto",
         content_layers=("block4_conv2",),
+        content_norm="relative",
+        style_norm="relative",
+        style_weight=10,
+        tv_norm="smooth",
+        tv_weight=10,
+        scales=(0.35, 0.5, 0.7, 1.0),
         optimizer="lbfgs",
+        steps=60,
     ),
     # TensorFlow's tutorial "Neural style transfer".
     "tutorial": Recipe(

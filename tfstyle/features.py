@@ -83,7 +83,6 @@ def fastest_precision():
     return "mixed_bfloat16" if seconds("bfloat16") < 2 / 3 * seconds("float32") else "float32"
 
 
-@keras.saving.register_keras_serializable("tfstyle")
 class FeatureExtractor(keras.layers.Layer):
     """See a picture as a loss network does.
 

@@ -8,7 +8,6 @@ from tfstyle.losses import content_loss, style_loss, total_variation
 LOSSES = ("loss", "content_loss", "style_loss", "total_variation")
 
 
-@keras.saving.register_keras_serializable("tfstyle")
 class StyleContentModel(keras.Model):
     """Teach a stylizer to keep the content of pictures and take on a style.
 
