@@ -90,7 +90,7 @@ class Recipe:
     """Clip Adam's gradient to this norm."""
     average: float = 0.0
     """Decay of the average over Adam's iterates that is shown; 0: the last iterate."""
-    corrections: int = 20
+    corrections: int = 10
     """Steps that L-BFGS remembers."""
 
     color: Literal["style", "content", "recolor"] = "style"
@@ -304,7 +304,6 @@ RECIPES = {
         clip="end",
         optimizer="lbfgs",
         steps=100,
-        corrections=10,
     ),
     # The lesson in PyTorch with five layers for content and style alike.
     "five-layer": Recipe(
