@@ -5,10 +5,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Weights of the loss network beside the test data spare the demo Keras' download.
+TFSTYLE_TEST_DATA ?= ../shared/data
+WEIGHTS := $(abspath $(wildcard $(TFSTYLE_TEST_DATA)/weights/vgg19_notop.weights.h5))
+
 .PHONY: demo test lint clean
 
 demo: .venv/installed
-	$(BIN)/tfstyle demo -o demo.png
+	TFSTYLE_VGG19_WEIGHTS=$${TFSTYLE_VGG19_WEIGHTS:-$(WEIGHTS)} $(BIN)/tfstyle demo -o demo.png
 
 test: .venv/installed
 	$(BIN)/python -m pytest

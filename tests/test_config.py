@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from tfstyle.config import NETWORKS, RECIPES, Recipe, recipe_with
+from tfstyle.config import LAYERS, RECIPES, Recipe, recipe_with
 from tfstyle.losses import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.networks import PIXELS
 
@@ -131,7 +131,7 @@ def test_gatys_weighs_style_a_thousand_times_content():
 @pytest.mark.parametrize(
     ("field", "names"),
     [
-        ("network", NETWORKS),
+        ("network", tuple(LAYERS)),
         ("content_norm", CONTENT_NORMS),
         ("style_norm", STYLE_NORMS),
         ("tv_norm", TV_NORMS),
@@ -222,7 +222,12 @@ def test_recipe_with_lists_the_fields_where_one_is_unknown():
     [
         ({"network": "vgg11"}, r"`network` must be one of \('vgg16', 'vgg19'\).*network='vgg11'\."),
         ({"pooling": None}, r"`pooling` must be one of \('max', 'average'\).*pooling=None\."),
-        ({"content_layers": ()}, r"`content_layers` must name at least one layer.*Received: \(\)"),
+        (
+            {"content_layers": ()},
+            r"`content_layers` must name .*content_layers=\(\)\.",
+        ),
+        ({"style_layers": ("conv1",)}, r"at least one layer of vgg19.*block5_pool.*\('conv1',\)\."),
+        ({"network": "vgg16", "style_layers": ("block3_conv4",)}, r"layer of vgg16.*block3_conv4"),
         ({"style_layers": ("a", "a")}, r"`style_layers` must name .*each once.*\('a', 'a'\)\."),
         (
             {"content_layer_weights": (1, 2)},
@@ -232,8 +237,9 @@ def test_recipe_with_lists_the_fields_where_one_is_unknown():
         ({"style_layer_weights": (1,)}, r"`style_layer_weights` must have one weight for each"),
         ({"size": 15}, r"`size` must be at least 16 px\. Received: size=15\."),
         ({"style_size": 15}, r"`style_size` must be at least 16 px\. Received: style_size=15\."),
-        ({"scales": ()}, r"`scales` must be positive fractions .*end with 1.*scales=\(\)\."),
+        ({"scales": ()}, r"`scales` must be fractions .*end with 1.*scales=\(\)\."),
         ({"scales": (1, 0.5)}, r"`scales` must .*scales=\(1\.0, 0\.5\)\."),
+        ({"scales": (1.5, 1)}, r"`scales` must .*scales=\(1\.5, 1\.0\)\."),
         ({"scales": (-0.5, 1)}, r"`scales` must .*scales=\(-0\.5, 1\.0\)\."),
         ({"steps": 0}, r"`steps` must be at least 1\. Received: steps=0\."),
         ({"corrections": 0}, r"`corrections` must be at least 1\. Received: corrections=0\."),

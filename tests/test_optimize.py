@@ -143,7 +143,7 @@ def test_tutorial_reaches_the_losses_of_an_independent_implementation(data, vgg,
     import tfstyle
     from tfstyle.callbacks import Record
 
-    monkeypatch.setattr("tfstyle.optimize.load_network", lambda name: vgg)
+    monkeypatch.setattr("tfstyle.optimize.load_network", lambda *args: vgg)
     record = Record()
     tfstyle.stylize(
         data / "content/city.jpg",

@@ -160,14 +160,11 @@ class Animation(keras.callbacks.Callback):
             self._pictures.append(resize(self.model.stylizer.read(), self.size))
 
     def on_train_end(self, logs=None):
-        if self._pictures and (self._scale == len(self.model.recipe.scales) or self._stopped()):
-            self.write()
+        last = self._scale == len(self.model.recipe.scales)
+        if self._pictures and (last or self.model.stop_training):
+            self._write()
 
-    def _stopped(self):
-        return self.model.stop_training
-
-    def write(self):
-        """Write the film; done at the end of a run."""
+    def _write(self):
         import imageio.v3 as iio
 
         height, width = (side - side % 2 for side in self._pictures[-1].shape[:2])

@@ -6,7 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-NETWORKS = ("vgg16", "vgg19")
+
+def _vgg(*convolutions):
+    """Name the layers of a VGG that has this many convolutions in its blocks."""
+    return tuple(
+        f"block{block}_{layer}"
+        for block, count in enumerate(convolutions, 1)
+        for layer in (*(f"conv{i}" for i in range(1, count + 1)), "pool")
+    )
+
+
+LAYERS = {"vgg16": _vgg(2, 2, 3, 3, 3), "vgg19": _vgg(2, 2, 4, 4, 4)}
 
 _FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
 
@@ -25,6 +35,9 @@ class Recipe:
 
     network: Literal["vgg16", "vgg19"] = "vgg19"
     """Loss network, trained on ImageNet."""
+    network_weights: str | None = None
+    """File of its weights. None: the one that the environment variable TFSTYLE_VGG19_WEIGHTS
+    (TFSTYLE_VGG16_WEIGHTS) names; where unset, Keras' download."""
     pooling: Literal["max", "average"] = "max"
     """Pooling inside the loss network."""
     precision: Literal["float32", "mixed_bfloat16", "auto"] = "float32"
@@ -103,9 +116,11 @@ class Recipe:
         for kind in ("content", "style"):
             layers = getattr(self, f"{kind}_layers")
             weights = getattr(self, f"{kind}_layer_weights")
-            if not layers or len(set(layers)) < len(layers):
+            known = LAYERS[self.network]
+            if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(known):
                 raise ValueError(
-                    f"`{kind}_layers` must name at least one layer, each once. Received: {layers}."
+                    f"`{kind}_layers` must name at least one layer of {self.network}, each once: "
+                    f"{', '.join(known)}. Received: {kind}_layers={layers}."
                 )
             if weights and len(weights) != len(layers):
                 raise ValueError(
@@ -116,9 +131,9 @@ class Recipe:
             value = getattr(self, field)
             if isinstance(value, int) and value < 16:
                 raise ValueError(f"`{field}` must be at least 16 px. Received: {field}={value}.")
-        if not self.scales or self.scales[-1] != 1 or any(s <= 0 for s in self.scales):
+        if not self.scales or self.scales[-1] != 1 or not all(0 < s <= 1 for s in self.scales):
             raise ValueError(
-                "`scales` must be positive fractions of `size` that end with 1. "
+                "`scales` must be fractions of `size`, above 0 and up to 1, that end with 1. "
                 f"Received: scales={self.scales}."
             )
         for field in ("steps", "corrections"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from tfstyle.config import NETWORKS
+from tfstyle.config import LAYERS
 from tfstyle.losses import gram_matrix
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
@@ -35,8 +35,8 @@ def load_network(name="vgg19", weights=None):
 
     Source: Simonyan and Zisserman (2014), https://arxiv.org/abs/1409.1556.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"`network` must be one of {NETWORKS}. Received: {name!r}.")
+    if name not in LAYERS:
+        raise ValueError(f"`network` must be one of {tuple(LAYERS)}. Received: {name!r}.")
     application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[name]
     variable = f"TFSTYLE_{name.upper()}_WEIGHTS"
     path = weights or os.environ.get(variable)

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from PIL import Image, ImageDraw, ImageFont
 
-from tfstyle.config import NETWORKS
+from tfstyle.config import LAYERS
 from tfstyle.features import FeatureExtractor
 from tfstyle.images import resize, to_pil
 
@@ -92,8 +92,8 @@ def top_classes(rgb, weights, count=5, name="vgg19"):
         ValueError: If `name` is unknown or the file does not hold that network.
         FileNotFoundError: If the file is missing.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"`network` must be one of {NETWORKS}. Received: {name!r}.")
+    if name not in LAYERS:
+        raise ValueError(f"`network` must be one of {tuple(LAYERS)}. Received: {name!r}.")
     if not Path(weights).is_file():
         raise FileNotFoundError(f"There is no file {str(weights)!r} with weights of {name}.")
     application = getattr(keras.applications, name.upper())

@@ -134,12 +134,31 @@ class StyleContentModel(keras.Model):
         For optimizers that Keras does not have: the function returns `losses_of` and the
         gradient of its `"loss"` to the stylizer's first trainable weight.
         """
+        variable = self.stylizer.trainable_variables[0]
+        if keras.backend.backend() == "jax":
+            return self._loss_and_gradient_in_jax(variable)
         import tensorflow as tf
 
-        @tf.function
+        @tf.function(autograph=False)
         def evaluate(content):
             with tf.GradientTape() as tape:
                 losses = self.losses_of(self.stylizer(content), content)
-            return losses, tape.gradient(losses["loss"], self.stylizer.trainable_variables[0])
+            return losses, tape.gradient(losses["loss"], variable)
+
+        return evaluate
+
+    def _loss_and_gradient_in_jax(self, variable):
+        import jax
+
+        def loss_at(value, content):
+            with keras.StatelessScope(state_mapping=[(variable, value)]):
+                losses = self.losses_of(self.stylizer(content), content)
+            return losses["loss"], losses
+
+        differentiate = jax.jit(jax.value_and_grad(loss_at, has_aux=True))
+
+        def evaluate(content):
+            (_, losses), gradient = differentiate(variable.value, content)
+            return losses, gradient
 
         return evaluate

@@ -1,6 +1,7 @@
 """Stylizers: layers and models that map content pictures to stylized ones."""
 
 import keras
+import numpy as np
 from keras import ops
 
 # Units of pixels: picture in [0, 1] = weight × deviation + mean, RGB.
@@ -42,11 +43,8 @@ class Canvas(keras.layers.Layer):
         if pixels not in PIXELS:
             raise ValueError(f"`pixels` must be one of {tuple(PIXELS)}. Received: {pixels!r}.")
         self.height, self.width, self.pixels, self.clip = height, width, pixels, clip
-        self.deviation, self.mean = PIXELS[pixels]
-        self.bounds = tuple(
-            tuple((edge - m) / d for d, m in zip(self.deviation, self.mean, strict=True))
-            for edge in (0, 1)
-        )
+        self.deviation, self.mean = np.array(PIXELS[pixels], np.float32)
+        self.bounds = -self.mean / self.deviation, (1 - self.mean) / self.deviation
         self.picture = self.add_weight(
             shape=(1, height, width, 3),
             initializer="zeros",

@@ -38,19 +38,22 @@ def optimize_image(
     """
     height, width = content.shape[:2]
     extractor = FeatureExtractor(
-        load_network(recipe.network),
+        load_network(recipe.network, recipe.network_weights),
         recipe.content_layers,
         recipe.style_layers,
         pooling=recipe.pooling,
         dtype=fastest_precision() if recipe.precision == "auto" else recipe.precision,
     )
-    picture = start_from if start_from is not None else _start(content, recipe, seed)
+    picture = start_from
     for scale in recipe.scales:
         shape = tuple(max(MIN_SIDE, round(side * scale)) for side in (height, width))
         model = StyleContentModel(
             Canvas(*shape, pixels=recipe.pixels, clip=recipe.clip == "step"), extractor, recipe
         )
-        model.set_content(resize(content, shape)[None])
+        photo = resize(content, shape)
+        if picture is None:
+            picture = _start(photo, recipe, seed)
+        model.set_content(photo[None])
         model.set_style([s[None] for s in _at_scale(styles, recipe, shape)], style_weights)
         model.stylizer.paint(resize(picture, shape)[None])
         run = {"adam": _run_adam, "lbfgs": _run_lbfgs}[recipe.optimizer]
@@ -134,23 +137,24 @@ def _run_lbfgs(model, recipe, callbacks):
         step += 1
         if step == recipe.steps or model.stop_training:
             raise Done
-        return logs["loss"], gradient.numpy().astype(np.float64).ravel()
+        return logs["loss"], keras.ops.convert_to_numpy(gradient).astype(np.float64).ravel()
 
     pixels = keras.ops.convert_to_numpy(canvas.picture).astype(np.float64).ravel()
-    bounds = list(zip(*canvas.bounds, strict=True)) * (pixels.size // 3) if canvas.clip else None
+    low, high = (bound.tolist() for bound in canvas.bounds)
+    bounds = list(zip(low, high, strict=True)) * (pixels.size // 3)
     options = {"maxcor": recipe.corrections, "maxiter": recipe.steps, "maxfun": recipe.steps}
     calls.on_train_begin()
     calls.on_epoch_begin(0)
     try:
         before = np.inf
-        while best[0] < before or best[1] is None:
+        while best[1] is None or best[0] < before:
             before = best[0]
             minimize(
                 loss_and_gradient,
                 pixels if best[1] is None else best[1],
                 jac=True,
                 method="L-BFGS-B",
-                bounds=bounds,
+                bounds=bounds if canvas.clip else None,
                 options={**options, "ftol": 0, "gtol": 0},
             )
     except Done:
@@ -158,5 +162,5 @@ def _run_lbfgs(model, recipe, callbacks):
     finally:
         if best[1] is not None:
             canvas.picture.assign(best[1].reshape(shape))
-    calls.on_epoch_end(0)
+    calls.on_epoch_end(0, {"loss": best[0]})
     calls.on_train_end()

@@ -81,21 +81,24 @@ class Tutorial:
 
 
 class Watch(keras.callbacks.Callback):
-    """Keep pictures near a goal with their times; stop when every goal is passed by 1 %."""
+    """Keep the first pictures whose loss comes near each goal, with their times; then stop."""
+
+    ENOUGH = 30
 
     def __init__(self, goals):
         super().__init__()
-        self.goals, self.near, self.evaluations = goals, [], 0
+        self.near = {goal: [] for goal in goals}
 
     def on_train_begin(self, logs=None):
         self.begun = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        loss, self.evaluations = float(logs["loss"]), batch + 1
-        if any(0.97 * goal < loss < 1.01 * goal for goal in self.goals):
-            seconds = time.perf_counter() - self.begun
-            self.near.append((seconds, batch + 1, self.model.stylizer.picture.numpy()))
-        if loss < 0.97 * min(self.goals):
+        seconds, loss = time.perf_counter() - self.begun, float(logs["loss"])
+        for goal, pictures in self.near.items():
+            if loss < 1.005 * goal and len(pictures) < self.ENOUGH:
+                pictures.append((seconds, batch + 1, self.model.stylizer(None)))
+        lowest = min(self.near)
+        if loss < 0.99 * lowest or len(self.near[lowest]) == self.ENOUGH:
             self.model.stop_training = True
 
 
@@ -111,7 +114,8 @@ def main():
     photo, painting = read_image(options.content).rgb, read_image(options.style).rgb
     for size in options.sizes:
         content, style = resize(photo, size), resize(painting, 512)
-        tutorial = Tutorial(network, content[None], style[None])
+        tutorial = Tutorial(network, tf.constant(content[None]), tf.constant(style[None]))
+        judge = tf.function(tutorial.loss)
         losses, seconds = tutorial.run(content[None], max(options.steps) + 1)
         goals = [losses[steps] for steps in options.steps]
         print(f"\n{content.shape[1]}×{content.shape[0]} px")
@@ -130,8 +134,8 @@ def main():
             watch = Watch(goals)
             optimize_image(content, [style], recipe, callbacks=[watch])
             for steps, goal in zip(options.steps, goals, strict=True):
-                for moment, evaluations, picture in watch.near:
-                    if (reached := float(tutorial.loss(picture))) <= goal:
+                for moment, evaluations, picture in watch.near[goal]:
+                    if (reached := float(judge(picture))) <= goal:
                         ratio = seconds[steps] / moment
                         print(
                             f"  tfstyle   {evaluations:>5} evaluations  loss {reached:.4g}  "

@@ -3,7 +3,8 @@
     python tests/benchmarks/sheet.py --contents A.jpg B.jpg --styles C.jpg D.jpg -o sheet.jpg
 
 Single results, each with its record, go to the folder `sheet/` beside the sheet; those already
-there are kept, so that an interrupted sheet goes on.
+there are kept, so that an interrupted sheet goes on. One photograph and one painting make a row:
+photograph, painting, result.
 """
 
 import argparse
@@ -43,10 +44,17 @@ def main():
     folder.mkdir(exist_ok=True)
     cell = (options.cell, options.cell * 3 // 4)
     columns, rows = len(options.styles) + 1, len(options.contents) + 1
-    sheet = Image.new("RGB", (columns * (cell[0] + GAP), rows * (cell[1] + GAP)), "white")
+    in_a_row = {(0, 1): (0, 0), (1, 0): (1, 0), (1, 1): (2, 0)} if columns == rows == 2 else {}
+    if in_a_row:
+        columns, rows = 3, 1
+    step = (cell[0] + GAP, cell[1] + GAP)
+    sheet = Image.new("RGB", (columns * step[0] - GAP, rows * step[1] - GAP), "white")
 
-    def place(path, column, row):
-        sheet.paste(thumbnail(path, cell), (column * (cell[0] + GAP), row * (cell[1] + GAP)))
+    def place(path, *position):
+        column, row = in_a_row.get(position, position)
+        picture = thumbnail(path, cell)
+        gap = [(side - own) // 2 for side, own in zip(cell, picture.size, strict=True)]
+        sheet.paste(picture, (column * step[0] + gap[0], row * step[1] + gap[1]))
 
     for column, style in enumerate(options.styles, 1):
         place(style, column, 0)
