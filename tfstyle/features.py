@@ -128,15 +128,18 @@ class FeatureExtractor(keras.layers.Layer):
         for layer in network.layers[1 : last + 2]:
             if isinstance(layer, keras.layers.Conv2D):
                 _check_convolution(layer)
+                kernel, bias = layer.get_weights()
+                turned = kernel[::-1, ::-1].swapaxes(2, 3)
                 self._convolutions[layer.name] = tuple(
                     self.add_weight(
                         shape=value.shape,
                         initializer=lambda shape, dtype, value=value: ops.cast(value, dtype),
+                        dtype=self.compute_dtype,
                         trainable=False,
                         autocast=False,
                         name=f"{layer.name}_{part}",
                     )
-                    for part, value in zip(("kernel", "bias"), layer.get_weights(), strict=True)
+                    for part, value in (("kernel", kernel), ("bias", bias), ("turned", turned))
                 )
             else:
                 stride *= 2
@@ -172,22 +175,20 @@ class FeatureExtractor(keras.layers.Layer):
         return ops.cast(bgr - ops.convert_to_tensor(IMAGENET_MEAN_BGR), self.compute_dtype)
 
 
-def _frozen_convolution(x, kernel, bias):
+def _frozen_convolution(x, kernel, bias, turned):
     """Convolve 3×3 with ReLU; its gradient reaches the features alone.
 
     The gradient of such a convolution to its input is again a forward convolution, with the
-    kernel turned by 180° and its channels swapped: on a CPU this runs faster than the general
+    kernel `turned` by 180° and its channels swapped: on a CPU this runs faster than the general
     gradient, and no gradient of the weights is ever prepared.
     """
-    dtype = x.dtype
-    kernel, bias = ops.cast(kernel, dtype), ops.cast(bias, dtype)
+    kernel, bias, turned = map(ops.convert_to_tensor, (kernel, bias, turned))
 
     @ops.custom_gradient
     def convolve(x):
         y = ops.relu(ops.conv(x, kernel, padding="same") + bias)
 
         def gradient(upstream):
-            turned = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
             return ops.conv(ops.where(y > 0, upstream, 0), turned, padding="same")
 
         return y, gradient
