@@ -39,6 +39,21 @@ def test_progress_tells_scale_step_losses_speed_and_time_left():
     assert "style " in second
 
 
+def test_progress_counts_anew_after_a_run_that_was_stopped():
+    terminal = Terminal()
+    progress = callbacks.Progress(terminal)
+
+    class Stop(callbacks.Record):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    run(progress, Stop())
+    run(progress)
+    *_, last = terminal.getvalue().strip().split("\n")
+    assert "40×30 px  step 8/8" in last
+    assert last.rstrip("\x1b[K").endswith(" 0:00 left")
+
+
 def test_progress_adds_lines_where_there_is_no_terminal():
     stream = io.StringIO()
     run(callbacks.Progress(stream))

@@ -53,7 +53,20 @@ class StopOnInterrupt(keras.callbacks.Callback):
         signal.signal(signal.SIGINT, self._previous)
 
 
-class Progress(keras.callbacks.Callback):
+class _ByScale(keras.callbacks.Callback):
+    """Know at which of the recipe's scales, counted from 1, a run stands."""
+
+    scale = 0
+
+    def on_train_begin(self, logs=None):
+        self.scale = self.scale % len(self.model.recipe.scales) + 1
+
+    def on_train_end(self, logs=None):
+        if self.model.stop_training:
+            self.scale = 0
+
+
+class Progress(_ByScale):
     """Print a line that counts steps, with losses, steps per second and time left.
 
     Args:
@@ -64,36 +77,39 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, stream=None):
         super().__init__()
         self.stream = stream or sys.stderr
-        self._scale = 0
 
     def on_train_begin(self, logs=None):
-        scales = self.model.recipe.scales
-        if self._scale in (0, len(scales)):
-            self._scale, self._started, self._done = 0, time.monotonic(), 0.0
-        self._scale += 1
-        self._areas = [scale**2 for scale in scales]
-        self._begun, self._shown = time.monotonic(), -math.inf
+        super().on_train_begin(logs)
+        if self.scale == 1:
+            self._started = time.monotonic()
+        self._shown = -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
         now, steps, step = time.monotonic(), self.params["steps"], batch + 1
         last, terminal = step == steps, self.stream.isatty()
+        if step == 1:
+            self._traced = now  # the first step of a scale says nothing of the others' speed
         if now - self._shown < (0.2 if terminal else 10) and not last:
             return
         self._shown = now
-        area, coarser = self._areas[self._scale - 1], sum(self._areas[: self._scale - 1])
-        share = (coarser + area * step / steps) / sum(self._areas)
-        left = (now - self._started) * (1 / share - 1)
         canvas = self.model.stylizer
         text = (
             f"{canvas.width}×{canvas.height} px  step {step}/{steps}  "
             f"loss {float(logs['loss']):.4g} (content {float(logs['content_loss']):.3g}, "
-            f"style {float(logs['style_loss']):.3g})  "
-            f"{step / max(now - self._begun, 1e-9):.2f} steps/s  {_clock(left)} left"
+            f"style {float(logs['style_loss']):.3g})"
         )
+        if step > 1:
+            areas = [scale**2 for scale in self.model.recipe.scales]
+            done = sum(areas[: self.scale - 1]) + areas[self.scale - 1] * step / steps
+            share = done / sum(areas)
+            left = (now - self._started) * (1 / share - 1)
+            speed = (step - 1) / max(now - self._traced, 1e-9)
+            text += f"  {speed:.2f} steps/s  {_clock(left)} left"
         self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
         self.stream.flush()
 
     def on_train_end(self, logs=None):
+        super().on_train_end(logs)
         if self.stream.isatty():
             self.stream.write("\n")
 
@@ -117,7 +133,7 @@ class Preview(keras.callbacks.Callback):
             save_image(to_pil(self.model.stylizer.read()), self.path)
 
 
-class Animation(keras.callbacks.Callback):
+class Animation(_ByScale):
     """Save the run as a film: a frame at steps 1, 2, 4, 7, 11 …, where most things change.
 
     Args:
@@ -143,15 +159,12 @@ class Animation(keras.callbacks.Callback):
                 raise ImportError(
                     "An animation as .mp4 needs imageio-ffmpeg: pip install 'tfstyle[video]'."
                 ) from error
-        self._pictures, self._scale = [], 0
 
     def on_train_begin(self, logs=None):
-        scales = len(self.model.recipe.scales)
-        if self._scale in (0, scales):
-            self._scale, self._pictures = 0, []
-        self._scale += 1
-        share = max(2, self.frames // scales)
-        steps = self.params["steps"]
+        super().on_train_begin(logs)
+        if self.scale == 1:
+            self._pictures = []
+        share, steps = max(2, self.frames // len(self.model.recipe.scales)), self.params["steps"]
         # Quadratic spacing: early steps change much, late ones little.
         self._steps = {round((i / share) ** 2 * (steps - 1)) for i in range(share)} | {steps - 1}
 
@@ -160,7 +173,8 @@ class Animation(keras.callbacks.Callback):
             self._pictures.append(resize(self.model.stylizer.read(), self.size))
 
     def on_train_end(self, logs=None):
-        last = self._scale == len(self.model.recipe.scales)
+        last = self.scale == len(self.model.recipe.scales)
+        super().on_train_end(logs)
         if self._pictures and (last or self.model.stop_training):
             self._write()
 
