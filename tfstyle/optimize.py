@@ -1,5 +1,6 @@
 """Painting one picture by optimization: coarse to fine, with Adam or L-BFGS."""
 
+import functools
 import itertools
 
 import keras
@@ -37,28 +38,36 @@ def optimize_image(
         FloatingPointError: If the loss stops being a number.
     """
     height, width = content.shape[:2]
-    extractor = FeatureExtractor(
-        load_network(recipe.network, recipe.network_weights),
-        recipe.content_layers,
-        recipe.style_layers,
-        pooling=recipe.pooling,
-        dtype=fastest_precision() if recipe.precision == "auto" else recipe.precision,
-    )
+    network = load_network(recipe.network, recipe.network_weights)
+    precision = fastest_precision() if recipe.precision == "auto" else recipe.precision
+
+    @functools.cache
+    def extractor(precision):
+        layers = recipe.content_layers, recipe.style_layers
+        return FeatureExtractor(network, *layers, pooling=recipe.pooling, dtype=precision)
+
     picture = start_from
     for scale in recipe.scales:
         shape = tuple(max(MIN_SIDE, round(side * scale)) for side in (height, width))
-        model = StyleContentModel(
-            Canvas(*shape, pixels=recipe.pixels, clip=recipe.clip == "step"), extractor, recipe
-        )
         photo = resize(content, shape)
+        paintings = [painting[None] for painting in _at_scale(styles, recipe, shape)]
+        canvas = Canvas(*shape, pixels=recipe.pixels, clip=recipe.clip == "step")
         if picture is None:
             picture = _start(photo, recipe, seed)
-        model.set_content(photo[None])
-        model.set_style([s[None] for s in _at_scale(styles, recipe, shape)], style_weights)
-        model.stylizer.paint(resize(picture, shape)[None])
-        run = {"adam": _run_adam, "lbfgs": _run_lbfgs}[recipe.optimizer]
-        run(model, recipe, [*callbacks, StopOnNaN()])
-        picture = model.stylizer.read()
+        canvas.paint(resize(picture, shape)[None])
+
+        def model_in(precision, canvas=canvas, photo=photo, paintings=paintings):
+            model = StyleContentModel(canvas, extractor(precision), recipe)
+            model.set_content(photo[None])
+            model.set_style(paintings, style_weights)
+            return model
+
+        model = model_in(precision)
+        if recipe.optimizer == "adam":
+            _run_adam(model, recipe, [*callbacks, StopOnNaN()])
+        else:
+            _run_lbfgs(model, recipe, [*callbacks, StopOnNaN()], model_in)
+        picture = canvas.read()
         if model.stop_training:
             break
     return resize(picture, (height, width))
@@ -107,11 +116,11 @@ def _run_adam(model, recipe, callbacks):
     )
 
 
-def _run_lbfgs(model, recipe, callbacks):
+def _run_lbfgs(model, recipe, callbacks, model_in):
     """Let SciPy's L-BFGS-B move the pixels; callbacks hear of every evaluation.
 
-    Where its line search ends early, on the noise of float arithmetic, it starts afresh from the
-    best picture, as long as that still gains anything.
+    A line search ends early on the noise of arithmetic. Then the run goes on in float32 from the
+    best picture, and there as long as that gains anything.
     """
     from scipy.optimize import minimize
 
@@ -120,7 +129,10 @@ def _run_lbfgs(model, recipe, callbacks):
     calls = keras.callbacks.CallbackList(
         callbacks, add_history=False, model=model, epochs=1, steps=recipe.steps
     )
-    best, step, model.stop_training = (np.inf, None), 0, False
+    pixels = keras.ops.convert_to_numpy(canvas.picture).astype(np.float64).ravel()
+    low, high = (bound.tolist() for bound in canvas.bounds)
+    bounds = list(zip(low, high, strict=True)) * (pixels.size // 3) if canvas.clip else None
+    best, step, model.stop_training = (np.inf, pixels), 0, False
 
     class Done(Exception):
         """Ends the search from inside, where SciPy offers no other way."""
@@ -139,28 +151,37 @@ def _run_lbfgs(model, recipe, callbacks):
             raise Done
         return logs["loss"], keras.ops.convert_to_numpy(gradient).astype(np.float64).ravel()
 
-    pixels = keras.ops.convert_to_numpy(canvas.picture).astype(np.float64).ravel()
-    low, high = (bound.tolist() for bound in canvas.bounds)
-    bounds = list(zip(low, high, strict=True)) * (pixels.size // 3)
-    options = {"maxcor": recipe.corrections, "maxiter": recipe.steps, "maxfun": recipe.steps}
+    def search():
+        minimize(
+            loss_and_gradient,
+            best[1],
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={
+                "maxcor": recipe.corrections,
+                "maxiter": recipe.steps,
+                "maxfun": recipe.steps,
+                "ftol": 0,
+                "gtol": 0,
+            },
+        )
+
     calls.on_train_begin()
     calls.on_epoch_begin(0)
     try:
+        search()
+        if model.extractor.compute_dtype != "float32":
+            evaluate = model_in("float32").loss_and_gradient()
+            best = np.inf, best[1]  # losses in one precision say nothing of the other's
+            search()
         before = np.inf
-        while best[1] is None or best[0] < before:
+        while best[0] < before:
             before = best[0]
-            minimize(
-                loss_and_gradient,
-                pixels if best[1] is None else best[1],
-                jac=True,
-                method="L-BFGS-B",
-                bounds=bounds if canvas.clip else None,
-                options={**options, "ftol": 0, "gtol": 0},
-            )
+            search()
     except Done:
         pass  # the steps are done, or a callback stopped the run
     finally:
-        if best[1] is not None:
-            canvas.picture.assign(best[1].reshape(shape))
+        canvas.picture.assign(best[1].reshape(shape))
     calls.on_epoch_end(0, {"loss": best[0]})
     calls.on_train_end()

@@ -112,6 +112,12 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[288, 512])
     parser.add_argument("--steps", type=int, nargs="+", default=[500, 1500])
     parser.add_argument("--precision", nargs="+", default=["float32", "auto"])
+    parser.add_argument(
+        "--known",
+        type=float,
+        nargs="+",
+        help="losses of the loop after these steps at the only size, from an earlier run",
+    )
     options = parser.parse_args()
     network = load_network()
     photo, painting = read_image(options.content).rgb, read_image(options.style).rgb
@@ -119,11 +125,16 @@ def main():
         content, style = resize(photo, size), resize(painting, 512)
         tutorial = Tutorial(network, tf.constant(content[None]), tf.constant(style[None]))
         judge = tf.function(tutorial.loss)
-        losses, seconds = tutorial.run(content[None], max(options.steps) + 1)
-        goals = [losses[steps] for steps in options.steps]
         print(f"\n{content.shape[1]}×{content.shape[0]} px")
-        for steps, goal in zip(options.steps, goals, strict=True):
-            print(f"  tutorial  {steps:>5} steps        loss {goal:.4g}  {seconds[steps]:8.1f} s")
+        if options.known:
+            goals, seconds = options.known, None
+        else:
+            losses, seconds = tutorial.run(content[None], max(options.steps) + 1)
+            goals = [losses[steps] for steps in options.steps]
+            for steps, goal in zip(options.steps, goals, strict=True):
+                print(
+                    f"  tutorial  {steps:>5} steps        loss {goal:.6g}  {seconds[steps]:8.1f} s"
+                )
         for precision in options.precision:
             default = RECIPES["default"]
             recipe = recipe_with(
@@ -141,9 +152,10 @@ def main():
                     print(f"  tfstyle   did not reach {goal:.4g} ({precision})")
                     continue
                 moment, evaluations, loss = watch.reached[goal]
+                faster = f"  {seconds[steps] / moment:5.1f} times faster" if seconds else ""
                 print(
-                    f"  tfstyle   {evaluations:>5} evaluations  loss {loss:.4g}  {moment:8.1f} s  "
-                    f"{seconds[steps] / moment:5.1f} times faster  ({precision})"
+                    f"  tfstyle   {evaluations:>5} evaluations  loss {loss:.6g}  {moment:8.1f} s"
+                    f"{faster}  ({precision})"
                 )
 
 
