@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import RECIPES, Recipe
+from tfstyle.config import Recipe
 from tfstyle.images import MIN_SIDE, check_output_path, read_image, resize, save_image
+from tfstyle.presets import RECIPES
 
 _TUTORIAL = RECIPES["tutorial"]
 

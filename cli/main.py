@@ -49,13 +49,18 @@ def main(argv=None):
         )
         return 2
     command = importlib.import_module(f"tfstyle.cli.{name}")
+    return report_errors(f"tfstyle {name}", command.run, arguments)
+
+
+def report_errors(name, run, arguments):
+    """Return `run(arguments)`, an exit code, and turn what it raises into one line on stderr."""
     try:
-        return command.run(arguments) or 0
+        return run(arguments) or 0
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         if os.environ.get("TFSTYLE_TRACEBACK"):
             raise
-        print(f"tfstyle {name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"tfstyle {name}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return 130

@@ -8,8 +8,9 @@ from typing import Annotated
 import tyro
 
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import Recipe, recipe_with
+from tfstyle.config import Recipe
 from tfstyle.images import check_output_path, read_image, save_image
+from tfstyle.presets import recipe_with
 from tfstyle.transfer import stylize
 
 

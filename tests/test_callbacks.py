@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from tfstyle import callbacks
-from tfstyle.config import Recipe, recipe_with
+from tfstyle.config import Recipe
 from tfstyle.optimize import optimize_image
+from tfstyle.presets import recipe_with
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 

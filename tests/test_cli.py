@@ -9,7 +9,8 @@ from PIL import Image
 
 from tfstyle.cli import main as cli
 from tfstyle.cli.stylize import parse
-from tfstyle.config import RECIPES, Recipe, recipe_with
+from tfstyle.config import Recipe
+from tfstyle.presets import RECIPES, recipe_with
 
 
 @pytest.fixture

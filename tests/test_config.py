@@ -8,9 +8,10 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from tfstyle.config import LAYERS, RECIPES, Recipe, recipe_with
+from tfstyle.config import LAYERS, Recipe
 from tfstyle.losses import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.networks import PIXELS
+from tfstyle.presets import RECIPES, recipe_with
 
 FIRST = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 

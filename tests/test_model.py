@@ -5,11 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from tfstyle.callbacks import StopOnNaN
-from tfstyle.config import recipe_with
 from tfstyle.features import FeatureExtractor
 from tfstyle.losses import content_loss, style_loss, total_variation
 from tfstyle.model import LOSSES, StyleContentModel
 from tfstyle.networks import Canvas
+from tfstyle.presets import recipe_with
 
 RECIPE = recipe_with(
     content_layers=("block2_conv1", "block3_conv1"),

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfstyle.config import RECIPES, recipe_with
 from tfstyle.optimize import optimize_image
+from tfstyle.presets import RECIPES, recipe_with
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 

@@ -50,8 +50,8 @@ def test_docstring_examples_are_true(name):
 def floor_of(name):
     """Where a module stands: each may import only what stands before it."""
     order = (
-        "version config images colors losses features networks model callbacks inspection "
-        "optimize transfer"
+        "version config presets images colors losses features networks model callbacks "
+        "inspection optimize data training_callbacks training painting zoo transfer video"
     ).split()
     return order.index(name.removeprefix("tfstyle.")) if name.count(".") == 1 else len(order)
 

@@ -1,6 +1,7 @@
 """Neural style transfer in Keras 3 and TensorFlow, from one picture to a served model."""
 
-from tfstyle.config import RECIPES, Recipe
+from tfstyle.config import Recipe
+from tfstyle.presets import RECIPES
 from tfstyle.transfer import stylize
 from tfstyle.version import __version__
 

@@ -104,7 +104,7 @@ class Progress(_ByScale):
             share = done / sum(areas)
             left = (now - self._started) * (1 / share - 1)
             speed = (step - 1) / max(now - self._traced, 1e-9)
-            text += f"  {speed:.2f} steps/s  {_clock(left)} left"
+            text += f"  {speed:.2f} steps/s  {clock(left)} left"
         self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
         self.stream.flush()
 
@@ -238,7 +238,7 @@ class Record(keras.callbacks.Callback):
         temporary.replace(path)
 
 
-def _clock(seconds):
+def clock(seconds):
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""What "good" means and how to get there: recipes. Loads neither Keras nor TensorFlow."""
+"""What "good" means and how to get there. Loads neither Keras nor TensorFlow."""
 
 import dataclasses
 import json
@@ -18,20 +18,10 @@ def _vgg(*convolutions):
 
 LAYERS = {"vgg16": _vgg(2, 2, 3, 3, 3), "vgg19": _vgg(2, 2, 4, 4, 4)}
 
-_FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
-
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A way of painting one picture: losses, weights, start and optimizer.
-
-    Presets are in `RECIPES`. Make another one with `dataclasses.replace(recipe, steps=51)`; two
-    recipes with equal fields are equal, and `Recipe.from_json(recipe.to_json()) == recipe`.
-
-    Raises:
-        ValueError: If a field has a value that no run could use.
-        TypeError: If a field has a value of the wrong type.
-    """
+class Losses:
+    """What is looked at, and how much it counts: the common part of `Recipe` and `TrainConfig`."""
 
     network: Literal["vgg16", "vgg19"] = "vgg19"
     """Loss network, trained on ImageNet."""
@@ -53,7 +43,7 @@ class Recipe:
     content_weight: float = 1.0
     """Weight of the content loss."""
 
-    style_layers: tuple[str, ...] = _FIRST_CONVOLUTIONS
+    style_layers: tuple[str, ...] = tuple(f"block{i}_conv1" for i in range(1, 6))
     """Layers whose Gram matrices should become those of the painting."""
     style_layer_weights: tuple[float, ...] = ()
     """Weight of each style layer; empty: their mean."""
@@ -66,6 +56,59 @@ class Recipe:
     """Form of the total variation, see `tfstyle.losses.total_variation`."""
     tv_weight: float = 0.0
     """Weight of the total variation: higher gives smoother areas."""
+    grid_weight: float = 0.0
+    """Weight of what repeats every four pixels, see `tfstyle.losses.grid_variation`."""
+
+    def __post_init__(self):
+        for field, hint in get_type_hints(type(self)).items():
+            object.__setattr__(self, field, _checked(field, getattr(self, field), hint))
+        for kind in ("content", "style"):
+            layers = getattr(self, f"{kind}_layers")
+            weights = getattr(self, f"{kind}_layer_weights")
+            known = LAYERS[self.network]
+            if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(known):
+                raise ValueError(
+                    f"`{kind}_layers` must name at least one layer of {self.network}, each once: "
+                    f"{', '.join(known)}. Received: {kind}_layers={layers}."
+                )
+            if weights and len(weights) != len(layers):
+                raise ValueError(
+                    f"`{kind}_layer_weights` must have one weight for each of {layers}, or be "
+                    f"empty. Received: {weights}."
+                )
+        for field in ("content_weight", "style_weight", "tv_weight", "grid_weight"):
+            if getattr(self, field) < 0:
+                raise ValueError(
+                    f"`{field}` must not be negative. Received: {field}={getattr(self, field)}."
+                )
+
+    def layer_weights(self, kind):
+        """Return `{layer: weight}` for `kind`, `"content"` or `"style"`."""
+        layers = getattr(self, f"{kind}_layers")
+        weights = getattr(self, f"{kind}_layer_weights") or (1 / len(layers),) * len(layers)
+        return dict(zip(layers, weights, strict=True))
+
+    def to_json(self):
+        """Return the fields as JSON text, in the order in which they are declared."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text):
+        """Return what `to_json` wrote; fields left out take their defaults."""
+        return with_fields(cls(), **json.loads(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Losses):
+    """A way of painting one picture: losses, weights, start and optimizer.
+
+    Presets are in `RECIPES`. Make another one with `dataclasses.replace(recipe, steps=51)`; two
+    recipes with equal fields are equal, and `Recipe.from_json(recipe.to_json()) == recipe`.
+
+    Raises:
+        ValueError: If a field has a value that no run could use.
+        TypeError: If a field has a value of the wrong type.
+    """
 
     size: int = 512
     """Long side of the result in pixels."""
@@ -111,22 +154,7 @@ class Recipe:
     recoloring the painting before the run."""
 
     def __post_init__(self):
-        for field, hint in get_type_hints(type(self)).items():
-            object.__setattr__(self, field, _checked(field, getattr(self, field), hint))
-        for kind in ("content", "style"):
-            layers = getattr(self, f"{kind}_layers")
-            weights = getattr(self, f"{kind}_layer_weights")
-            known = LAYERS[self.network]
-            if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(known):
-                raise ValueError(
-                    f"`{kind}_layers` must name at least one layer of {self.network}, each once: "
-                    f"{', '.join(known)}. Received: {kind}_layers={layers}."
-                )
-            if weights and len(weights) != len(layers):
-                raise ValueError(
-                    f"`{kind}_layer_weights` must have one weight for each of {layers}, or be "
-                    f"empty. Received: {weights}."
-                )
+        super().__post_init__()
         for field in ("size", "style_size"):
             value = getattr(self, field)
             if isinstance(value, int) and value < 16:
@@ -136,20 +164,8 @@ class Recipe:
                 "`scales` must be fractions of `size`, above 0 and up to 1, that end with 1. "
                 f"Received: scales={self.scales}."
             )
-        for field in ("steps", "corrections"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"`{field}` must be at least 1. Received: {field}={getattr(self, field)}."
-                )
-        for field in ("style_scale", "learning_rate", "epsilon", "gradient_norm"):
-            value = getattr(self, field)
-            if value is not None and value <= 0:
-                raise ValueError(f"`{field}` must be positive. Received: {field}={value}.")
-        for field in ("content_weight", "style_weight", "tv_weight"):
-            if getattr(self, field) < 0:
-                raise ValueError(
-                    f"`{field}` must not be negative. Received: {field}={getattr(self, field)}."
-                )
+        _check_at_least_one(self, "steps", "corrections")
+        _check_positive(self, "style_scale", "learning_rate", "epsilon", "gradient_norm")
         for field in ("noise", "average", "beta_1", "beta_2"):
             value = getattr(self, field)
             if not 0 <= value <= 1 or (field != "noise" and value == 1):
@@ -158,20 +174,100 @@ class Recipe:
                     f"`{field}` must lie between 0 and {end}. Received: {field}={value}."
                 )
 
-    def layer_weights(self, kind):
-        """Return `{layer: weight}` for `kind`, `"content"` or `"style"`."""
-        layers = getattr(self, f"{kind}_layers")
-        weights = getattr(self, f"{kind}_layer_weights") or (1 / len(layers),) * len(layers)
-        return dict(zip(layers, weights, strict=True))
 
-    def to_json(self):
-        """Return the fields as JSON text, in the order in which they are declared."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Losses):
+    """A way of training a network: the network, what it sees, losses, weights and optimizer.
 
-    @classmethod
-    def from_json(cls, text):
-        """Return the recipe that `to_json` wrote; fields left out take their defaults."""
-        return recipe_with(cls(), **json.loads(text))
+    Presets are in `TRAININGS`; all that is said of `Recipe` holds here too.
+
+    Raises:
+        ValueError: If a field has a value that no run could use.
+        TypeError: If a field has a value of the wrong type.
+    """
+
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = "auto"
+    """What both networks compute in; "auto": bfloat16 where this machine is faster in it. Weights,
+    statistics of instance norm, Gram matrices and losses are float32 throughout."""
+
+    architecture: Literal["lean", "full"] = "lean"
+    """A network for phones and CPUs, or the residual network of Johnson et al."""
+    width: float = 1.0
+    """Factor of the number of channels everywhere."""
+    blocks: int | None = None
+    """Number of residual blocks. None: the architecture's own."""
+
+    sizes: tuple[int, ...] = (160, 256)
+    """Sides of the square crops to train on, one after the other, each for an equal share of the
+    pixels."""
+    content_size: tuple[int, int] = (256, 330)
+    """Shortest and longest short side that a photograph is resized to before it is cropped: how
+    large its things are beside the strokes."""
+    style_size: int = 512
+    """Long side of the painting in pixels: how large the strokes are."""
+    batch_size: int = 4
+    """Photographs in a step, over all devices."""
+    steps: int = 2400
+    """Steps in all."""
+    learning_rate: float = 2e-3
+    """Adam's learning rate at first; it falls to a fiftieth on a cosine."""
+    gradient_norm: float | None = 1.0
+    """Clip the gradient, of all weights together, to this norm."""
+    xla: bool = False
+    """Compile the step with XLA."""
+    seed: int = 0
+    """Seed of first weights, order and crops."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check_at_least_one(self, "steps", "batch_size")
+        _check_positive(self, "width", "learning_rate", "gradient_norm")
+        if not self.sizes or min(self.sizes) < 16:
+            raise ValueError(
+                "`sizes` must name at least one side of at least 16 px. "
+                f"Received: sizes={self.sizes}."
+            )
+        if len(self.content_size) != 2 or not 16 <= self.content_size[0] <= self.content_size[1]:
+            raise ValueError(
+                "`content_size` must be the shortest and the longest short side, at least 16 px. "
+                f"Received: content_size={self.content_size}."
+            )
+        if self.style_size < 16:
+            raise ValueError(
+                f"`style_size` must be at least 16 px. Received: style_size={self.style_size}."
+            )
+        if self.blocks is not None and self.blocks < 0:
+            raise ValueError(f"`blocks` must not be negative. Received: blocks={self.blocks}.")
+
+
+def _check_at_least_one(config, *fields):
+    for field in fields:
+        if getattr(config, field) < 1:
+            raise ValueError(
+                f"`{field}` must be at least 1. Received: {field}={getattr(config, field)}."
+            )
+
+
+def _check_positive(config, *fields):
+    for field in fields:
+        value = getattr(config, field)
+        if value is not None and value <= 0:
+            raise ValueError(f"`{field}` must be positive. Received: {field}={value}.")
+
+
+def with_fields(config, **fields: Any):
+    """Return `config` with some fields replaced.
+
+    Raises:
+        TypeError: If there is no such field.
+    """
+    known = tuple(field.name for field in dataclasses.fields(config))
+    for name in fields:
+        if name not in known:
+            raise TypeError(
+                f"A {type(config).__name__} has no field {name!r}. Its fields: {', '.join(known)}."
+            )
+    return dataclasses.replace(config, **fields)
 
 
 def _checked(field, value, hint):
@@ -204,155 +300,7 @@ def _checked(field, value, hint):
     else:
         if hint is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if isinstance(value, hint) and not isinstance(value, bool):
+        if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
             return value
         expected = hint.__name__
     raise TypeError(f"`{field}` must be {expected}. Received: {field}={value!r}.")
-
-
-def recipe_with(recipe: "str | Recipe" = "default", **overrides: Any) -> Recipe:
-    """Return a preset by name, or a recipe as it is, with some fields replaced.
-
-    Args:
-        recipe: A name in `RECIPES`, or a `Recipe`.
-        **overrides: Fields of `Recipe` by name.
-
-    Raises:
-        ValueError: If there is no such recipe, or a value cannot be used.
-        TypeError: If there is no such field, or a value has the wrong type.
-
-    Example:
-
-    >>> recipe_with("tutorial", steps=51).steps
-    51
-    """
-    if isinstance(recipe, str):
-        if recipe not in RECIPES:
-            raise ValueError(f"`recipe` must be one of {tuple(RECIPES)}. Received: {recipe!r}.")
-        recipe = RECIPES[recipe]
-    if not isinstance(recipe, Recipe):
-        raise TypeError(f"`recipe` must be a name or a Recipe. Received: {recipe!r}.")
-    fields = tuple(field.name for field in dataclasses.fields(Recipe))
-    for name in overrides:
-        if name not in fields:
-            raise TypeError(f"A recipe has no field {name!r}. Its fields: {', '.join(fields)}.")
-    return dataclasses.replace(recipe, **overrides)
-
-
-# The figures below are facts of the works named; see README.md, "Recipes". Weights that were
-# published for another loss network are translated here and nowhere else:
-# - torchvision's VGG-19 takes pictures divided by ImageNet's deviation, and its activations are
-#   about 57 times smaller than Keras'. A content loss is quadratic in them, a style loss of
-#   fourth order.
-# - Gatys et al. scale their network so that each layer's mean activation is 1. The means of
-#   Keras' VGG-19 on photographs, after ReLU, are these.
-_TORCHVISION = 1 / 57
-_MEAN_ACTIVATIONS = {
-    "block1_conv1": 21,
-    "block2_conv1": 121,
-    "block3_conv1": 125,
-    "block4_conv1": 508,
-    "block4_conv2": 333,
-    "block5_conv1": 49,
-}
-
-RECIPES = {
-    # Ours; see README.md, "Recipes".
-    "default": Recipe(
-        precision="auto",
-        content_layers=("block4_conv2",),
-        content_norm="relative",
-        style_norm="relative",
-        style_weight=10,
-        tv_norm="smooth",
-        tv_weight=10,
-        scales=(0.35, 0.5, 0.7, 1.0),
-        optimizer="lbfgs",
-        steps=60,
-    ),
-    # TensorFlow's tutorial "Neural style transfer".
-    "tutorial": Recipe(
-        content_layers=("block5_conv2",),
-        content_norm="mean",
-        content_weight=1e4,
-        style_norm="mean",
-        style_weight=1e-2,
-        tv_norm="absolute",
-        tv_weight=30,
-        size=512,
-        style_size=512,
-        steps=1500,
-        learning_rate=0.02,
-        beta_1=0.99,
-        epsilon=0.1,
-    ),
-    # Gatys, Ecker and Bethge, CVPR 2016: α/β = 1e-3, average pooling, from noise.
-    "gatys": Recipe(
-        pooling="average",
-        content_layers=("block4_conv2",),
-        content_layer_weights=(_MEAN_ACTIVATIONS["block4_conv2"] ** -2,),
-        content_norm="half_sum",
-        content_weight=1,
-        style_layer_weights=tuple(
-            0.2 * _MEAN_ACTIVATIONS[layer] ** -4 for layer in _FIRST_CONVOLUTIONS
-        ),
-        style_norm="gatys",
-        style_weight=1e3,
-        start="noise",
-        pixels="caffe",
-        clip="end",
-        optimizer="lbfgs",
-        steps=500,
-    ),
-    # Keras' early example with SciPy's L-BFGS.
-    "gatys-lbfgs": Recipe(
-        content_layers=("block5_conv2",),
-        content_norm="sum",
-        content_weight=0.025,
-        style_norm="pixels",
-        style_weight=1,
-        tv_norm="power",
-        tv_weight=1,
-        size=100,
-        style_size="content",
-        pixels="caffe",
-        clip="end",
-        optimizer="lbfgs",
-        steps=100,
-    ),
-    # The lesson in PyTorch with five layers for content and style alike.
-    "five-layer": Recipe(
-        content_layers=_FIRST_CONVOLUTIONS,
-        content_layer_weights=(1.0,) * 5,
-        content_norm="mean",
-        content_weight=_TORCHVISION**2,
-        style_layer_weights=(1.0,) * 5,
-        style_norm="channels",
-        style_weight=100 * _TORCHVISION**4,
-        size=400,
-        style_size="content",
-        pixels="imagenet",
-        clip="end",
-        steps=2000,
-        learning_rate=0.003,
-        beta_1=0.5,
-    ),
-    # StyleFusion's iterative mode.
-    "stylefusion": Recipe(
-        content_layers=("block2_conv1", "block3_conv1"),
-        content_layer_weights=(0.5, 0.5),
-        content_norm="half_mean",
-        content_weight=_TORCHVISION**2,
-        style_layer_weights=(0.2,) * 5,
-        style_norm="gatys",
-        style_weight=15 * _TORCHVISION**4,
-        size=450,
-        style_size="content",
-        start="noise",
-        pixels="imagenet",
-        clip="end",
-        steps=2000,
-        learning_rate=0.03,
-        gradient_norm=1,
-    ),
-}

@@ -75,6 +75,38 @@ def read_image(source):
     return _composite_on_white(_to_unit_range(pixels, name))
 
 
+def read_small(source, short_side):
+    """Read a picture for training: quickly, and no larger than needed.
+
+    A JPEG is decoded at the half, quarter or eighth where that is enough, several times as fast.
+
+    Args:
+        source: A path, a file's bytes or a binary file object.
+        short_side: Short side in pixels that a larger picture is reduced to.
+
+    Returns:
+        `PIL.Image.Image` of mode RGB, upright, sRGB, on white where it was transparent.
+
+    Raises:
+        As `read_image`, but a picture may be of any size.
+    """
+    name = _describe(source)
+    with _open(source, name) as opened:
+        image = _turn_upright(_decode(opened, name, short_side), name)
+        image = _to_srgb(image, name)
+    if image.mode in _DEEP_GREY:
+        image = Image.fromarray((_to_pixels(image) >> 8).astype(np.uint8))
+    if image.mode in ("LA", "RGBA"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    if min(image.size) > short_side:
+        scale = short_side / min(image.size)
+        size = tuple(max(short_side, round(side * scale)) for side in image.size)
+        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image
+
+
 def resize(rgb, size):
     """Resize a picture, or its alpha, with a Lanczos filter in float.
 
@@ -230,14 +262,16 @@ def _open(source, name):
     return open(path, "rb")
 
 
-def _decode(opened, name):
-    """Decode an open file, or a PIL image that still has to be."""
+def _decode(opened, name, short_side=None):
+    """Decode an open file, or a PIL image that still has to be; a JPEG no larger than needed."""
     try:
         with warnings.catch_warnings():
             # Pillow warns from half its limit on, and raises at the limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             is_image = isinstance(opened, Image.Image)
             image = opened if is_image else Image.open(opened, formats=READ_FORMATS)
+            if short_side and min(image.size) > short_side:
+                image.draft(None, (short_side, short_side))
             image.load()
             return image
     except Image.DecompressionBombError as error:

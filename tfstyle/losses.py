@@ -30,9 +30,22 @@ def gram_matrix(features):
             f"Received: shape={tuple(features.shape)}."
         )
     batch, height, width, channels = ops.shape(features)
-    positions = height * width
-    flat = ops.cast(ops.reshape(features, (batch, positions, channels)), "float32")
-    return ops.matmul(ops.transpose(flat, (0, 2, 1)), flat) / ops.cast(positions, "float32")
+    positions = ops.cast(height * width, "float32")
+    # Its own gradient, F(S + Sᵀ)/N, stays in the features' dtype: the general one would carry
+    # float32 copies of half-precision features back and take four times as long.
+    flat = ops.reshape(features, (batch, height * width, channels))
+
+    @ops.custom_gradient
+    def gram(flat):
+        precise = ops.cast(flat, "float32")
+
+        def gradient(upstream):
+            both = (upstream + ops.transpose(upstream, (0, 2, 1))) / positions
+            return ops.matmul(flat, ops.cast(both, flat.dtype))
+
+        return ops.matmul(ops.transpose(precise, (0, 2, 1)), precise) / positions, gradient
+
+    return gram(flat)
 
 
 CONTENT_NORMS = {
@@ -170,6 +183,36 @@ def total_variation(image, norm="absolute"):
     """
     _check_norm(norm, TV_NORMS)
     return TV_NORMS[norm](ops.cast(image, "float32"))
+
+
+def grid_variation(image, period=4, window=32):
+    """Measure how much of a picture repeats with the grid that a network computes on.
+
+    A network that works at a quarter of the size paints on flat areas what depends on a pixel's
+    place in its 4×4 cell: a fine checkerboard. Over each window the mean of every place in the
+    cell is taken; strokes average out, a grid does not.
+
+    Args:
+        image: Float tensor `(batch, height, width, 3)`, [0, 1], at least `window` a side.
+        period: Side of a cell in pixels.
+        window: Side of a window in pixels, a multiple of `period`; what is left over at the right
+            and below is not looked at.
+
+    Returns:
+        Float32 scalar: the variance of these means, averaged over windows, batch and colors.
+
+    Example:
+
+    >>> float(grid_variation(ops.ones((1, 32, 32, 3))))
+    0.0
+    """
+    image = ops.cast(image, "float32")
+    height, width = (side // window for side in ops.shape(image)[1:3])
+    cells = window // period
+    image = image[:, : height * window, : width * window]
+    image = ops.reshape(image, (-1, height, cells, period, width, cells, period, 3))
+    means = ops.mean(image, (2, 5))  # (batch, height, period, width, period, 3)
+    return ops.mean((means - ops.mean(means, (2, 4), keepdims=True)) ** 2)
 
 
 def _down(image):

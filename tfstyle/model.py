@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfstyle.losses import content_loss, style_loss, total_variation
+from tfstyle.losses import content_loss, grid_variation, style_loss, total_variation
 
 LOSSES = ("loss", "content_loss", "style_loss", "total_variation")
 
@@ -15,11 +15,15 @@ class StyleContentModel(keras.Model):
     optimizes a `Canvas`, a dataset of photographs trains a network. Metrics are `content_loss`,
     `style_loss`, `total_variation` (each before its weight) and `loss`, of the latest step.
 
+    A dataset for a network of several styles gives tuples of pictures and the style weights
+    `(batch, num_styles)` to paint them with.
+
     Args:
         stylizer: Keras layer or model from content pictures to stylized ones, both
             `(batch, height, width, 3)` in [0, 1].
         extractor: `FeatureExtractor` with the recipe's layers.
-        recipe: `Recipe`; its losses and their weights are used here.
+        recipe: `Recipe` or `TrainConfig`; its losses and their weights are used here.
+        layer_metrics: Whether the style loss of each layer is a metric as well, `style_loss/LAYER`.
 
     Example:
 
@@ -31,12 +35,13 @@ class StyleContentModel(keras.Model):
     ```
     """
 
-    def __init__(self, stylizer, extractor, recipe, **kwargs):
+    def __init__(self, stylizer, extractor, recipe, layer_metrics=False, **kwargs):
         super().__init__(autocast=False, **kwargs)  # pictures stay float32 under every policy
         self.stylizer, self.extractor, self.recipe = stylizer, extractor, recipe
         self.style_targets = None
         self.content_targets = None
-        self._latest = {name: keras.metrics.Mean(name) for name in LOSSES}
+        names = [f"style_loss/{layer}" for layer in extractor.style_layers if layer_metrics]
+        self._latest = {name: keras.metrics.Mean(name) for name in (*LOSSES, *names)}
         self.built = True
 
     def set_style(self, images, weights=None):
@@ -56,49 +61,75 @@ class StyleContentModel(keras.Model):
             for layer in self.extractor.style_layers
         }
 
+    def set_styles(self, images):
+        """Look at the paintings of a network of several styles, once, each a style of its own.
+
+        Args:
+            images: As for `set_style`, in the order of the style weights.
+        """
+        grams = [self.extractor(image, content=False)["style"] for image in images]
+        self.style_targets = {
+            layer: ops.concatenate([gram[layer] for gram in grams])
+            for layer in self.extractor.style_layers
+        }
+
     def set_content(self, image):
         """Look at a content picture, once, in place of looking at every batch anew."""
         self.content_targets = self.extractor(image, style=False)["content"]
 
     def call(self, content, training=None):
-        return self.stylizer(content)
+        images, style_weights = _unpack(content)
+        if style_weights is None:
+            return self.stylizer(images, training=training)
+        return self.stylizer(images, style_weights, training=training)
 
     def losses_of(self, stylized, content):
-        """Return `{name: float32 scalar}` of `LOSSES` for stylized pictures and their content.
+        """Return `{name: float32 scalar}` for stylized pictures and their content.
+
+        Names are `LOSSES` and, for each style layer, `style_loss/LAYER`.
 
         Raises:
             ValueError: If there is no style yet.
         """
         if self.style_targets is None:
             raise ValueError("The model has no style to teach. Call `set_style` first.")
-        recipe, targets = self.recipe, self.content_targets
+        recipe, targets, styles = self.recipe, self.content_targets, self.style_targets
+        images, style_weights = _unpack(content)
         seen = self.extractor(stylized)
-        if targets is None:
-            targets = self.extractor(content, style=False)["content"]
+        if targets is None:  # apart from the stylized pictures: not as deep, and no gradient
+            targets = self.extractor(images, style=False)["content"]
+        if style_weights is not None:
+            styles = {
+                layer: ops.einsum("bn,ncd->bcd", style_weights, gram)
+                for layer, gram in styles.items()
+            }
         height, width = ops.shape(stylized)[1:3]
         losses = {
-            "content_loss": sum(
-                weight * content_loss(seen["content"][layer], targets[layer], recipe.content_norm)
-                for layer, weight in recipe.layer_weights("content").items()
-            ),
-            "style_loss": sum(
-                weight
-                * style_loss(
-                    seen["style"][layer],
-                    self.style_targets[layer],
-                    recipe.style_norm,
-                    positions=self.extractor.positions(layer, stylized),
-                    pixels=height * width,
-                )
-                for layer, weight in recipe.layer_weights("style").items()
-            ),
-            "total_variation": total_variation(stylized, recipe.tv_norm),
+            f"style_loss/{layer}": style_loss(
+                seen["style"][layer],
+                styles[layer],
+                recipe.style_norm,
+                positions=self.extractor.positions(layer, stylized),
+                pixels=height * width,
+            )
+            for layer in self.extractor.style_layers
         }
+        losses["content_loss"] = sum(
+            weight * content_loss(seen["content"][layer], targets[layer], recipe.content_norm)
+            for layer, weight in recipe.layer_weights("content").items()
+        )
+        losses["style_loss"] = sum(
+            weight * losses[f"style_loss/{layer}"]
+            for layer, weight in recipe.layer_weights("style").items()
+        )
+        losses["total_variation"] = total_variation(stylized, recipe.tv_norm)
         losses["loss"] = (
             recipe.content_weight * losses["content_loss"]
             + recipe.style_weight * losses["style_loss"]
             + recipe.tv_weight * losses["total_variation"]
         )
+        if recipe.grid_weight:
+            losses["loss"] += recipe.grid_weight * grid_variation(stylized)
         return losses
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -116,6 +147,8 @@ class StyleContentModel(keras.Model):
         content, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
         with tf.GradientTape() as tape:
             loss = self.compute_loss(content, y_pred=self(content, training=True))
+            # Devices add their gradients up.
+            loss = loss / self.distribute_strategy.num_replicas_in_sync
             loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
@@ -162,3 +195,8 @@ class StyleContentModel(keras.Model):
             return losses, gradient
 
         return evaluate
+
+
+def _unpack(content):
+    """Return pictures and their style weights, or None where there are none."""
+    return content if isinstance(content, (tuple, list)) else (content, None)

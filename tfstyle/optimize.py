@@ -9,7 +9,7 @@ import numpy as np
 from tfstyle.callbacks import StopOnNaN
 from tfstyle.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.images import resize
-from tfstyle.model import StyleContentModel
+from tfstyle.model import LOSSES, StyleContentModel
 from tfstyle.networks import PIXELS, Canvas
 
 MIN_SIDE = 16  # of what VGG's four poolings leave at least one pixel
@@ -142,7 +142,7 @@ def _run_lbfgs(model, recipe, callbacks, model_in):
         canvas.picture.assign(pixels.reshape(shape))
         calls.on_train_batch_begin(step)
         losses, gradient = evaluate(None)
-        logs = {name: float(value) for name, value in losses.items()}
+        logs = {name: float(losses[name]) for name in LOSSES}
         if logs["loss"] < best[0]:
             best = logs["loss"], pixels.copy()
         calls.on_train_batch_end(step, logs)

@@ -1,8 +1,9 @@
 """stylize(): the one door."""
 
 from tfstyle import colors
-from tfstyle.config import Recipe, recipe_with
+from tfstyle.config import Recipe
 from tfstyle.images import Picture, read_image, resize, to_pil
+from tfstyle.presets import recipe_with
 
 
 def stylize(

@@ -18,10 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-from tfstyle.config import RECIPES, recipe_with
 from tfstyle.features import load_network
 from tfstyle.images import read_image, resize
 from tfstyle.optimize import optimize_image
+from tfstyle.presets import RECIPES, recipe_with
 
 STYLE_LAYERS = [f"block{i}_conv1" for i in range(1, 6)]
 CONTENT_LAYERS = ["block5_conv2"]

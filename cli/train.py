@@ -1,0 +1,99 @@
+"""`tfstyle-train`: train a network that paints in the style of a painting."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from tfstyle.cli.main import report_errors
+from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.config import TrainConfig
+from tfstyle.presets import training_with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a network that paints in the style of a painting, in one pass. The same command goes
+    on with an interrupted run."""
+
+    style: tuple[Path, ...]
+    """The painting; or several, for a network of several styles."""
+    content: str
+    """Photographs: a folder, a .zip (read in place), TFRecord files, or coco/2017."""
+    output: Path
+    """Network to write, .keras. Checkpoint and sheet lie beside it, in a folder OUTPUT.training."""
+    config: str = "default"
+    """Preset whose values the flags below start from: default, johnson or stylefusion."""
+    about: tuple[str, ...] = ()
+    """For each painting a line on painter, work and licence, kept in the network."""
+    init: Path | None = None
+    """Network to start from."""
+    validation: str | None = None
+    """Photographs for the sheet of examples; where none are named, the first of `content`."""
+    devices: int | None = None
+    """Number of GPUs to share batches among."""
+    checkpoint_minutes: float = 5.0
+    """Time between checkpoints."""
+    log_dir: Path | None = None
+    """Folder for TensorBoard."""
+    settings: TrainConfig
+    """Fields of the training."""
+
+
+def parse(arguments):
+    """Return `Train` from `arguments`; the preset named there gives the fields' defaults."""
+    name = "default"
+    for position, argument in enumerate(arguments):
+        if argument == "--config" and position + 1 < len(arguments):
+            name = arguments[position + 1]
+        elif argument.startswith("--config="):
+            name = argument.removeprefix("--config=")
+    missing = tyro.MISSING
+    return tyro.cli(
+        Train,
+        default=Train(style=missing, content=missing, output=missing, settings=training_with(name)),
+        prog="tfstyle-train",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def run(arguments):
+    """Train as `arguments` say; return the exit code."""
+    options = parse(arguments)
+    load_tensorflow()
+    from tfstyle.callbacks import StopOnInterrupt
+    from tfstyle.training import train
+
+    interrupt = StopOnInterrupt()
+    network = train(
+        list(options.style),
+        options.content,
+        options.output,
+        options.settings,
+        about=options.about,
+        init=options.init,
+        validation=options.validation,
+        devices=options.devices,
+        checkpoint_minutes=options.checkpoint_minutes,
+        log_dir=options.log_dir,
+        callbacks=[interrupt],
+    )
+    training = network.card["training"]
+    if training["unusable_photographs"]:
+        print(f"{training['unusable_photographs']} photographs could not be used", file=sys.stderr)
+    if interrupt.interrupted:
+        print(
+            f"stopped at step {training['steps_done']} of {training['steps']}; "
+            "the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+    print(options.output)
+    return 0
+
+
+def main():
+    """Run `tfstyle-train` and return the exit code."""
+    return report_errors("tfstyle-train", run, sys.argv[1:])

@@ -1,0 +1,327 @@
+"""Photographs to train on: a folder, a zip or TFRecord shards, in one repeatable order."""
+
+import atexit
+import collections
+import functools
+import os
+import struct
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfstyle.images import read_small
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MAX_BAD_IN_A_ROW = 100
+
+
+class Photos:
+    """Photographs by number, each readable at any time from any thread.
+
+    A photograph that cannot be used is replaced by its successor and listed in `bad`.
+
+    Args:
+        source: A folder, searched with all folders in it; a `.zip`, read in place; a `.tfrecord`
+            file or a folder of them (`write_shards` writes some; TensorFlow Datasets' files do as
+            well); `"coco/2017"` or another name of TensorFlow Datasets, where that is installed.
+        cache_mb: Memory for photographs already read, in megabytes; 0: none.
+
+    Attributes:
+        names: Name of each photograph.
+        read: Function from a photograph's number to its path or encoded bytes.
+        bad: `{name: reason}` of photographs that could not be used so far.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder, or no photograph in it.
+        ValueError: If it is a file of another kind.
+        ImportError: If TensorFlow Datasets is named but not installed.
+    """
+
+    def __init__(self, source, cache_mb=0):
+        self.source, self.cache_mb = str(source), cache_mb
+        self.names, self.read = _open_source(source)
+        if not self.names:
+            raise FileNotFoundError(
+                f"There is no photograph in '{source}'. Names must end in {', '.join(SUFFIXES)}."
+            )
+        self.bad = {}
+        self._cache, self._cached, self._lock = collections.OrderedDict(), 0, threading.Lock()
+
+    def __len__(self):
+        return len(self.names)
+
+    def order(self, epoch, seed=0):
+        """Return the numbers of all photographs in the order of an epoch."""
+        return _order(len(self), epoch, seed)
+
+    def number(self, position, seed=0):
+        """Return which photograph stands at `position` of an endless, shuffled sequence."""
+        epoch, place = divmod(position, len(self))
+        return int(self.order(epoch, seed)[place])
+
+    def crop(self, position, size, short_sides, seed=0):
+        """Return the crop at `position` of the sequence.
+
+        Args:
+            position: Which, from 0.
+            size: Side of the crop in pixels.
+            short_sides: Least and greatest short side in pixels that the photograph is resized
+                to, at random, before it is cropped and perhaps mirrored.
+            seed: Seed of order and crops.
+
+        Returns:
+            uint8 array `(size, size, 3)`.
+
+        Raises:
+            ValueError: If `MAX_BAD_IN_A_ROW` photographs one after the other cannot be used.
+        """
+        random = np.random.default_rng((seed, position))
+        low, high = (max(side, size) for side in short_sides)
+        short_side = int(random.integers(low, high + 1))
+        where, mirrored = random.random(2), random.random() < 0.5
+        first = self.number(position, seed)
+        for number in range(first, first + MAX_BAD_IN_A_ROW):
+            name = self.names[number % len(self)]
+            if name in self.bad:
+                continue
+            try:
+                image = self._photo(number % len(self), high)
+                break
+            except (ValueError, OSError) as error:
+                self.bad[name] = " ".join(str(error).split())
+        else:
+            raise ValueError(
+                f"{MAX_BAD_IN_A_ROW} photographs of '{self.source}' in a row cannot be used. "
+                f"The last: {name}: {self.bad[name]}"
+            )
+        scale = short_side / min(image.size)
+        width, height = (max(size, round(side * scale)) for side in image.size)
+        left, top = (int(where[i] * (side - size + 1)) for i, side in enumerate((width, height)))
+        box = [edge / scale for edge in (left, top, left + size, top + size)]
+        box[2], box[3] = min(box[2], image.width), min(box[3], image.height)
+        pixels = np.asarray(
+            image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+        )
+        return pixels[:, ::-1] if mirrored else pixels
+
+    def _photo(self, number, short_side):
+        """Return a photograph as an RGB PIL image, with a short side of about `short_side`."""
+        with self._lock:
+            image = self._cache.get(number)
+            if image is not None:
+                self._cache.move_to_end(number)
+        if image is not None:
+            return image
+        image = read_small(self.read(number), short_side)
+        least = short_side // 4
+        if min(image.size) < least:
+            raise ValueError(f"too small: {image.width}×{image.height} px, less than {least}")
+        if self.cache_mb:
+            with self._lock:
+                self._cache[number] = image
+                self._cached += 3 * image.width * image.height
+                while self._cached > self.cache_mb * 1e6:
+                    _, oldest = self._cache.popitem(last=False)
+                    self._cached -= 3 * oldest.width * oldest.height
+        return image
+
+
+def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_styles=1):
+    """Return an endless tf.data pipeline of crops, the same from any start.
+
+    What stands at a position follows from `seed` and the position alone, so that a run that goes
+    on from step `s` with `first=s` sees what it would have seen without the break.
+
+    Args:
+        photos: `Photos`.
+        size: Side of the crops in pixels.
+        short_sides: See `Photos.crop`.
+        batch_size: Photographs in a batch.
+        first: Number of batches to leave out at the start, without reading them.
+        seed: Seed of order, crops and styles.
+        num_styles: Above 1, every crop comes with the weights of one style, in turn.
+
+    Returns:
+        `tf.data.Dataset` of float32 `(batch_size, size, size, 3)` in [0, 1]; of several styles,
+        of `((images, style_weights),)` with one-hot float32 `(batch_size, num_styles)`.
+    """
+    import tensorflow as tf
+
+    def read(position):
+        with _reading:
+            if _reading.closed:
+                return np.zeros((size, size, 3), np.uint8)
+            return photos.crop(int(position), size, short_sides, seed)
+
+    def crop(position):
+        image = tf.numpy_function(read, [position], tf.uint8, stateful=False)
+        image = tf.cast(tf.ensure_shape(image, (size, size, 3)), tf.float32) / 255
+        if num_styles == 1:
+            return image
+        return image, tf.one_hot((position + position // num_styles) % num_styles, num_styles)
+
+    begin = first * batch_size
+    dataset = tf.data.Dataset.range(begin, sys.maxsize)
+    dataset = dataset.map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    if num_styles > 1:
+        dataset = dataset.map(lambda images, style_weights: ((images, style_weights),))
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def write_shards(photos, folder, shards=16):
+    """Copy photographs, unchanged, into TFRecord files.
+
+    Args:
+        photos: `Photos`.
+        folder: Where to; made if it does not exist. Each file appears when it is whole.
+        shards: Number of files.
+
+    Returns:
+        Paths of the files, `photos-00000-of-00016.tfrecord` and so on. Their records are
+        `tf.train.Example` with `image/filename` and `image/encoded`.
+    """
+    import tensorflow as tf
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for shard in range(shards):
+        path = folder / f"photos-{shard:05}-of-{shards:05}.tfrecord"
+        temporary = folder / f".{path.name}.part"
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for number in range(shard, len(photos), shards):
+                writer.write(_example(photos, number))
+        os.replace(temporary, path)
+        paths.append(path)
+    return paths
+
+
+def _open_source(source):
+    """Return the names of all photographs and a function from number to path or bytes."""
+    path = Path(source)
+    if path.is_dir():
+        shards = sorted(path.glob("*.tfrecord*"))
+        if shards:
+            return _open_shards(shards)
+        names = sorted(
+            os.path.relpath(os.path.join(folder, name), path)
+            for folder, _, files in os.walk(path)
+            for name in files
+            if name.lower().endswith(SUFFIXES)
+        )
+        return names, lambda number: path / names[number]
+    if path.is_file() and zipfile.is_zipfile(path):
+        archive = zipfile.ZipFile(path)
+        names = sorted(name for name in archive.namelist() if name.lower().endswith(SUFFIXES))
+        return names, lambda number: archive.read(names[number])
+    if path.is_file() and ".tfrecord" in path.name:
+        return _open_shards([path])
+    if path.exists():
+        raise ValueError(
+            f"Photographs must come in a folder, a .zip or TFRecord files. Received: '{source}'."
+        )
+    if str(source).count("/") == 1 and not path.parent.exists():
+        return _open_tfds(str(source))
+    raise FileNotFoundError(f"There is no file or folder '{source}' with photographs.")
+
+
+def _open_shards(paths):
+    """Find where the records of TFRecord files begin, so that any can be read by number."""
+    places = []
+    for path in paths:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            while file.tell() < size:
+                header = file.read(12)
+                length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else size
+                begin = file.tell()
+                if begin + length + 4 > size:
+                    raise ValueError(f"'{path}' is cut short, or no TFRecord file.")
+                places.append((path, begin, length))
+                file.seek(begin + length + 4)
+
+    def read(number):
+        import tensorflow as tf
+
+        path, begin, length = places[number]
+        with open(path, "rb") as file:
+            file.seek(begin)
+            example = tf.train.Example.FromString(file.read(length))
+        for key in ("image/encoded", "image"):
+            if key in example.features.feature:
+                return example.features.feature[key].bytes_list.value[0]
+        raise ValueError("the record has no feature 'image/encoded' or 'image'")
+
+    return [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)], read
+
+
+def _open_tfds(name):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f"There is no file or folder '{name}'; for the data set of that name install "
+            "TensorFlow Datasets: pip install tensorflow-datasets array-record."
+        ) from error
+    undecoded = {"image": tfds.decode.SkipDecoding()}
+    records = tfds.data_source(name, split="train", decoders=undecoded)
+    names = [f"{name}#{number}" for number in range(len(records))]
+    return names, lambda number: records[number]["image"]
+
+
+def _example(photos, number):
+    import tensorflow as tf
+
+    encoded = photos.read(number)
+    encoded = encoded.read_bytes() if isinstance(encoded, Path) else encoded
+    features = {"image/filename": photos.names[number].encode(), "image/encoded": encoded}
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                for key, value in features.items()
+            }
+        )
+    ).SerializeToString()
+
+
+class _Reading:
+    """Count the reads under way, and wait for them before Python ends.
+
+    A pipeline's threads that ask for Python when it is already shutting down never come back, and
+    the process would wait for them for ever.
+    """
+
+    def __init__(self):
+        self.closed, self._count, self._changed = False, 0, threading.Condition()
+        atexit.register(self.close)
+
+    def __enter__(self):
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *error):
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def close(self):
+        self.closed = True
+        for _ in range(3):  # a pipeline asks on until its buffers are full
+            with self._changed:
+                self._changed.wait_for(lambda: not self._count, timeout=10)
+            time.sleep(0.05)
+
+
+_reading = _Reading()
+
+
+@functools.lru_cache(maxsize=4)
+def _order(count, epoch, seed):
+    return np.random.default_rng((seed, epoch)).permutation(count)

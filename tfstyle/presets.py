@@ -1,0 +1,214 @@
+"""Presets: ways of painting and of training that users know by name."""
+
+from typing import Any
+
+from tfstyle.config import Recipe, TrainConfig, with_fields
+
+_FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
+
+# The figures below are facts of the works named; see README.md, "Recipes". Weights that were
+# published for another loss network are translated here and nowhere else:
+# - torchvision's VGG-19 takes pictures divided by ImageNet's deviation, and its activations are
+#   about 57 times smaller than Keras'. A content loss is quadratic in them, a style loss of
+#   fourth order.
+# - Gatys et al. scale their network so that each layer's mean activation is 1. The means of
+#   Keras' VGG-19 on photographs, after ReLU, are these.
+_TORCHVISION = 1 / 57
+_MEAN_ACTIVATIONS = {
+    "block1_conv1": 21,
+    "block2_conv1": 121,
+    "block3_conv1": 125,
+    "block4_conv1": 508,
+    "block4_conv2": 333,
+    "block5_conv1": 49,
+}
+
+RECIPES = {
+    # Ours; see README.md, "Recipes".
+    "default": Recipe(
+        precision="auto",
+        content_layers=("block4_conv2",),
+        content_norm="relative",
+        style_norm="relative",
+        style_weight=10,
+        tv_norm="smooth",
+        tv_weight=10,
+        scales=(0.35, 0.5, 0.7, 1.0),
+        optimizer="lbfgs",
+        steps=60,
+    ),
+    # TensorFlow's tutorial "Neural style transfer".
+    "tutorial": Recipe(
+        content_layers=("block5_conv2",),
+        content_norm="mean",
+        content_weight=1e4,
+        style_norm="mean",
+        style_weight=1e-2,
+        tv_norm="absolute",
+        tv_weight=30,
+        size=512,
+        style_size=512,
+        steps=1500,
+        learning_rate=0.02,
+        beta_1=0.99,
+        epsilon=0.1,
+    ),
+    # Gatys, Ecker and Bethge, CVPR 2016: α/β = 1e-3, average pooling, from noise.
+    "gatys": Recipe(
+        pooling="average",
+        content_layers=("block4_conv2",),
+        content_layer_weights=(_MEAN_ACTIVATIONS["block4_conv2"] ** -2,),
+        content_norm="half_sum",
+        content_weight=1,
+        style_layer_weights=tuple(
+            0.2 * _MEAN_ACTIVATIONS[layer] ** -4 for layer in _FIRST_CONVOLUTIONS
+        ),
+        style_norm="gatys",
+        style_weight=1e3,
+        start="noise",
+        pixels="caffe",
+        clip="end",
+        optimizer="lbfgs",
+        steps=500,
+    ),
+    # Keras' early example with SciPy's L-BFGS.
+    "gatys-lbfgs": Recipe(
+        content_layers=("block5_conv2",),
+        content_norm="sum",
+        content_weight=0.025,
+        style_norm="pixels",
+        style_weight=1,
+        tv_norm="power",
+        tv_weight=1,
+        size=100,
+        style_size="content",
+        pixels="caffe",
+        clip="end",
+        optimizer="lbfgs",
+        steps=100,
+    ),
+    # The lesson in PyTorch with five layers for content and style alike.
+    "five-layer": Recipe(
+        content_layers=_FIRST_CONVOLUTIONS,
+        content_layer_weights=(1.0,) * 5,
+        content_norm="mean",
+        content_weight=_TORCHVISION**2,
+        style_layer_weights=(1.0,) * 5,
+        style_norm="channels",
+        style_weight=100 * _TORCHVISION**4,
+        size=400,
+        style_size="content",
+        pixels="imagenet",
+        clip="end",
+        steps=2000,
+        learning_rate=0.003,
+        beta_1=0.5,
+    ),
+    # StyleFusion's iterative mode.
+    "stylefusion": Recipe(
+        content_layers=("block2_conv1", "block3_conv1"),
+        content_layer_weights=(0.5, 0.5),
+        content_norm="half_mean",
+        content_weight=_TORCHVISION**2,
+        style_layer_weights=(0.2,) * 5,
+        style_norm="gatys",
+        style_weight=15 * _TORCHVISION**4,
+        size=450,
+        style_size="content",
+        start="noise",
+        pixels="imagenet",
+        clip="end",
+        steps=2000,
+        learning_rate=0.03,
+        gradient_norm=1,
+    ),
+}
+
+TRAININGS = {
+    # Ours; see README.md, "Training".
+    "default": TrainConfig(
+        content_layers=("block3_conv3",),
+        style_layers=(
+            "block1_conv2",
+            "block2_conv2",
+            "block3_conv3",
+            "block4_conv1",
+            "block5_conv1",
+        ),
+        style_weight=6,
+        tv_norm="smooth",
+        tv_weight=2,
+        grid_weight=300,
+    ),
+    # Johnson, Alahi and Fei-Fei (2016), as re-done in TensorFlow, with its weight for the Wave.
+    # Its Gram matrices are divided by their channels as well.
+    "johnson": TrainConfig(
+        network="vgg16",
+        architecture="full",
+        content_layers=("block3_conv3",),
+        content_norm="mean",
+        style_layers=("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3"),
+        style_layer_weights=tuple(channels**-2 for channels in (64, 128, 256, 512)),
+        style_norm="mean",
+        style_weight=220,
+        sizes=(256,),
+        content_size=(256, 256),
+        steps=41_000,
+        learning_rate=1e-3,
+        gradient_norm=None,
+    ),
+    # StyleFusion's real-time mode.
+    "stylefusion": TrainConfig(
+        architecture="full",
+        content_layers=("block2_conv1", "block3_conv1"),
+        content_layer_weights=(0.5, 0.5),
+        content_norm="half_mean",
+        content_weight=_TORCHVISION**2,
+        style_layers=_FIRST_CONVOLUTIONS,
+        style_layer_weights=(0.2,) * 5,
+        style_norm="gatys",
+        style_weight=15 * _TORCHVISION**4,
+        sizes=(300,),
+        content_size=(300, 300),
+        steps=200_000,
+        learning_rate=1e-3,
+        gradient_norm=1.0,
+    ),
+}
+
+
+def recipe_with(recipe: "str | Recipe" = "default", **fields: Any) -> Recipe:
+    """Return a preset by name, or a recipe as it is, with some fields replaced.
+
+    Args:
+        recipe: A name in `RECIPES`, or a `Recipe`.
+        **fields: Fields of `Recipe` by name.
+
+    Raises:
+        ValueError: If there is no such recipe, or a value cannot be used.
+        TypeError: If there is no such field, or a value has the wrong type.
+
+    Example:
+
+    >>> recipe_with("tutorial", steps=51).steps
+    51
+    """
+    return _preset(recipe, "recipe", RECIPES, Recipe, fields)
+
+
+def training_with(training: "str | TrainConfig" = "default", **fields: Any) -> TrainConfig:
+    """Return a preset of `TRAININGS` by name, or a `TrainConfig`, with some fields replaced.
+
+    As `recipe_with` is for recipes.
+    """
+    return _preset(training, "training", TRAININGS, TrainConfig, fields)
+
+
+def _preset(preset, argument, presets, kind, fields):
+    if isinstance(preset, str):
+        if preset not in presets:
+            raise ValueError(f"`{argument}` must be one of {tuple(presets)}. Received: {preset!r}.")
+        preset = presets[preset]
+    if not isinstance(preset, kind):
+        raise TypeError(f"`{argument}` must be a name or a {kind.__name__}. Received: {preset!r}.")
+    return with_fields(preset, **fields)

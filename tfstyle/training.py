@@ -1,0 +1,334 @@
+"""train(): teach a network once to paint, in a run that may be interrupted at any moment."""
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfstyle.data import Photos, batches
+from tfstyle.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.images import read_image, resize, to_pil
+from tfstyle.model import LOSSES, StyleContentModel
+from tfstyle.networks import GENERATORS
+from tfstyle.presets import training_with
+from tfstyle.training_callbacks import BatchNaN, Sheet, TensorBoard, TrainingProgress
+from tfstyle.version import __version__
+
+
+def train(
+    style,
+    content,
+    output,
+    config="default",
+    *,
+    about=(),
+    init=None,
+    validation=None,
+    devices=None,
+    checkpoint_minutes=5.0,
+    log_dir=None,
+    callbacks=(),
+    **fields,
+):
+    """Train a network that paints in the style of a painting, or of several.
+
+    Called again with the same arguments after an interruption of any kind, a run goes on from its
+    last checkpoint, which lies with a sheet of examples in the folder `OUTPUT.training`, and ends
+    with the weights it would have had without the break.
+
+    Args:
+        style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
+        content: Photographs to train on; see `tfstyle.data.Photos`.
+        output: Path of the network to write, ending in `.keras`.
+        config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.
+        about: For each style a line on painter, work and licence, kept in the network's `card`.
+        init: Path of a network of the same shape to start from.
+        validation: Photographs for the sheet of examples. Default: the first ones of `content`.
+        devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
+            environment variable TF_CONFIG describes a cluster, all its workers.
+        checkpoint_minutes: Time between checkpoints.
+        log_dir: Folder for TensorBoard. Default: none is written.
+        callbacks: Keras callbacks.
+        **fields: Fields of `TrainConfig` by name: `steps=500, architecture="full"`.
+
+    Returns:
+        The network. Where a callback set `model.stop_training`, the network so far; `output` is
+        then not written, the checkpoint is.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a value cannot be used, or the folder holds a run of other settings.
+        FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
+    """
+    config = training_with(config, **fields)
+    output = _checked_output(output)
+    paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
+    paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
+    photos = Photos(content)
+    examples = Photos(validation) if validation else photos
+    network = load_network(config.network, config.network_weights)
+    precision = fastest_precision() if config.precision == "auto" else config.precision
+
+    strategy = _strategy(devices)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        keras.utils.set_random_seed(config.seed)
+        generator = _generator(config, len(paths), precision, init)
+        model = _model(config, network, generator, precision, paintings)
+    identity = _identity(config, precision, paintings, photos, init)
+    run = Run(model, config, output, identity, checkpoint_minutes)
+    run.restore()
+    watchers = [
+        *callbacks,
+        run,
+        BatchNaN(run, photos),
+        TrainingProgress(run),
+        Sheet(run, examples),
+    ]
+    if log_dir:
+        watchers.append(TensorBoard(run, log_dir))
+    for size, last in run.phases:
+        if run.step >= last:
+            continue
+        dataset = batches(
+            photos,
+            size,
+            config.content_size,
+            config.batch_size,
+            first=run.step,
+            seed=config.seed,
+            num_styles=len(paths),
+        )
+        steps = last - run.step
+        model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
+        if model.stop_training:
+            break
+    run.save()
+    generator = _in_float32(generator)
+    generator.card = _card(config, paths, about, paintings, photos, run)
+    if run.done and run.writes:
+        temporary = output.with_name(f".{output.stem}.part.keras")
+        generator.save(temporary)
+        os.replace(temporary, output)
+    return generator
+
+
+class Run(keras.callbacks.Callback):
+    """Where a training run stands, and its checkpoint.
+
+    Attributes:
+        step: Steps done.
+        phases: For each of the config's sizes, the size and the step it ends at.
+        bad: Names of photographs that could not be used.
+        folder: Folder of what is kept beside the output.
+    """
+
+    def __init__(self, model, config, output, identity, minutes):
+        super().__init__()
+        self.step, self.config, self.identity = 0, config, identity
+        self.folder = output.with_suffix(".training")
+        self.losses = {name: float("nan") for name in LOSSES}
+        self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
+        self.phases = list(_phases(config))
+
+    @property
+    def done(self):
+        return self.step >= self.config.steps
+
+    @property
+    def size(self):
+        """Side of the crops at the step under way."""
+        return next((size for size, last in self.phases if self.step < last), self.phases[-1][0])
+
+    @property
+    def writes(self):
+        """Whether this process is the one of a cluster that writes files."""
+        task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+        return task.get("index", 0) == 0 and task.get("type", "worker") in ("worker", "chief")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        # A moving average, since a batch's losses say little.
+        share = 1 / min(self.step, 100)
+        for name in LOSSES:
+            old, new = self.losses[name], float(logs[name])
+            self.losses[name] = new if math.isnan(old) else old + share * (new - old)
+        if time.monotonic() - self._saved > self._every:
+            self.save()
+
+    def _variables(self):
+        return [*self._model.stylizer.variables, *self._model.optimizer.variables]
+
+    def save(self):
+        """Write the checkpoint, whole or not at all."""
+        self._saved = time.monotonic()
+        if not self.writes:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {
+            str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
+        }
+        state = {"step": self.step, "losses": self.losses, "identity": self.identity}
+        temporary = self.folder / ".checkpoint.part"
+        with open(temporary, "wb") as file:
+            np.savez(file, state=json.dumps(state), **arrays)
+        os.replace(temporary, self.folder / "checkpoint.npz")
+
+    def restore(self):
+        """Go on from the checkpoint, if there is one.
+
+        Raises:
+            ValueError: If it is of a run with other settings.
+        """
+        path = self.folder / "checkpoint.npz"
+        if not path.exists():
+            return
+        with np.load(path) as arrays:
+            state = json.loads(str(arrays["state"]))
+            differing = [
+                f"{name}={self.identity[name]!r} (there: {value!r})"
+                for name, value in state["identity"].items()
+                if value != self.identity.get(name)
+            ]
+            if differing:
+                raise ValueError(
+                    f"'{self.folder}' holds a run of other settings: {', '.join(differing)}. "
+                    "Delete it, choose another output, or start from the earlier network by init."
+                )
+            for i, variable in enumerate(self._variables()):
+                variable.assign(arrays[str(i)])
+        self.step, self.losses = state["step"], state["losses"]
+
+
+def _phases(config):
+    """Yield each size and the step it ends at: all sizes see as many pixels."""
+    areas = [size**-2 for size in config.sizes]
+    for i, size in enumerate(config.sizes, 1):
+        yield size, round(config.steps * sum(areas[:i]) / sum(areas))
+
+
+def _checked_output(output):
+    output = Path(output)
+    if output.suffix != ".keras":
+        raise ValueError(f"`output` must end in .keras. Received: '{output}'.")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(
+            f"`output` must lie in an existing folder. Received: '{output}'. "
+            f"Create the folder '{output.parent}' first."
+        )
+    return output
+
+
+def _strategy(devices):
+    """Return what shares batches among devices, or None for one."""
+    if os.environ.get("TF_CONFIG"):
+        import tensorflow as tf
+
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if devices in (None, 1):
+        return None
+    import tensorflow as tf
+
+    names = [
+        device.name.removeprefix("/physical_device:")
+        for device in tf.config.list_physical_devices("GPU")
+    ]
+    names = names or [device.name for device in tf.config.list_logical_devices("CPU")]
+    if devices > len(names):
+        raise ValueError(
+            f"`devices` must be at most {len(names)}, of which this machine has {names}. "
+            f"Received: devices={devices}."
+        )
+    return tf.distribute.MirroredStrategy(names[:devices])
+
+
+def _generator(config, num_styles, precision, init):
+    generator = GENERATORS[config.architecture](
+        config.width, config.blocks, num_styles, dtype=precision
+    )
+    if init is not None:
+        try:
+            other = keras.saving.load_model(init, compile=False)
+            generator.set_weights(other.get_weights())
+        except ValueError as error:
+            raise ValueError(
+                f"`init` must be a network of the same architecture, width, blocks and number of "
+                f"styles. Received: '{init}' ({error})."
+            ) from error
+    return generator
+
+
+def _model(config, network, generator, precision, paintings):
+    extractor = FeatureExtractor(
+        network, config.content_layers, config.style_layers, config.pooling, dtype=precision
+    )
+    model = StyleContentModel(generator, extractor, config, layer_metrics=True)
+    (model.set_styles if len(paintings) > 1 else model.set_style)(
+        [painting[None] for painting in paintings]
+    )
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps, alpha=0.02),
+        global_clipnorm=config.gradient_norm,
+    )
+    if precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, jit_compile=config.xla)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def _in_float32(generator):
+    """Return the network as it leaves training: in float32, whatever it was trained in."""
+    config = generator.get_config()
+    config.pop("dtype")
+    result = type(generator).from_config(config | {"name": generator.name})
+    result.set_weights(generator.get_weights())
+    return result
+
+
+def _identity(config, precision, paintings, photos, init):
+    """Return what must be equal for a run to go on, ready for JSON."""
+    pixels = hashlib.sha256(b"".join(painting.tobytes() for painting in paintings))
+    return (
+        json.loads(config.to_json())
+        | {
+            "precision": precision,
+            "network_weights": None,  # where they lie is no matter
+            "style": pixels.hexdigest()[:16],
+            "content": f"{len(photos)} photographs",
+            "init": init and str(init),
+        }
+    )
+
+
+def _card(config, paths, about, paintings, photos, run):
+    """Return what there is to know of the network, ready for JSON."""
+    abouts = [*about, *[""] * (len(paths) - len(about))]
+    return {
+        "styles": [
+            {"name": path.stem, "about": text, "thumbnail": _thumbnail(painting)}
+            for path, text, painting in zip(paths, abouts, paintings, strict=True)
+        ],
+        "training": {
+            **json.loads(config.to_json()),
+            "network_weights": None,
+            "photographs": len(photos),
+            "unusable_photographs": len(photos.bad),
+            "steps_done": run.step,
+        },
+        "losses": {name: float(f"{value:.4g}") for name, value in run.losses.items()},
+        "versions": {"tfstyle": __version__, "keras": keras.__version__},
+    }
+
+
+def _thumbnail(painting):
+    file = io.BytesIO()
+    to_pil(resize(painting, 96)).save(file, "JPEG", quality=80)
+    return base64.b64encode(file.getvalue()).decode()

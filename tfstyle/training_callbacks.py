@@ -1,0 +1,198 @@
+"""What one sees of a training run: progress, a sheet of examples, TensorBoard, a NaN's cause."""
+
+import math
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from tfstyle.callbacks import clock
+from tfstyle.images import read_small, save_image, to_pil
+from tfstyle.model import LOSSES
+
+NAN_STEPS = 20  # that loss scaling may skip in a row before a run is given up
+
+
+class BatchNaN(keras.callbacks.Callback):
+    """Stop a run whose loss is no longer a number, and name the photographs.
+
+    With loss scaling a step may overflow: it changes nothing and the scale is lowered. Only
+    `NAN_STEPS` of them in a row stop the run.
+
+    Args:
+        run: `Run`.
+        photos: `Photos` that the batches are made of.
+
+    Raises:
+        FloatingPointError: After the step.
+    """
+
+    def __init__(self, run, photos):
+        super().__init__()
+        self.run, self.photos, self._in_a_row = run, photos, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss, config = float(logs["loss"]), self.run.config
+        self._in_a_row = 0 if math.isfinite(loss) else self._in_a_row + 1
+        scaled = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
+        if self._in_a_row < (NAN_STEPS if scaled else 1):
+            return
+        first = (self.run.step - 1) * config.batch_size
+        names = [
+            self.photos.names[self.photos.number(position, config.seed)]
+            for position in range(first, first + config.batch_size)
+        ]
+        raise FloatingPointError(
+            f"The loss became {loss} at step {self.run.step}, on {', '.join(names)}. Look at these "
+            "photographs, lower `learning_rate`, or compute in float32 (precision='float32'). "
+            "The last checkpoint is kept."
+        )
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Print a line that counts steps, with losses, pictures per second and time left.
+
+    Args:
+        run: `Run`.
+        stream: Where to. On a terminal the line is overwritten, elsewhere one is added every
+            30 seconds.
+    """
+
+    def __init__(self, run, stream=None):
+        super().__init__()
+        self.run, self.stream = run, stream or sys.stderr
+
+    def on_train_begin(self, logs=None):
+        self._begun, self._first, self._shown = None, self.run.step, -math.inf
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, run, terminal = time.monotonic(), self.run, self.stream.isatty()
+        if self._begun is None:  # the first step of a size is compiled
+            self._begun, self._first = now, run.step
+            return
+        if now - self._shown < (0.2 if terminal else 30) and not run.done:
+            return
+        self._shown = now
+        speed = (run.step - self._first) / max(now - self._begun, 1e-9)
+        text = (
+            f"{run.size} px  step {run.step}/{run.config.steps}  loss {run.losses['loss']:.4g} "
+            f"(content {run.losses['content_loss']:.3g}, style {run.losses['style_loss']:.3g})  "
+            f"{speed * run.config.batch_size:.1f} pictures/s  {clock(self._left(speed))} left"
+        )
+        self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
+        self.stream.flush()
+
+    def _left(self, speed):
+        """Estimate seconds left, a step taking as long as it has pixels."""
+        pixels, before = 0, self.run.step
+        for size, last in self.run.phases:
+            pixels += max(0, last - before) * (size / self.run.size) ** 2
+            before = max(before, last)
+        return pixels / max(speed, 1e-9)
+
+    def on_train_end(self, logs=None):
+        if self.stream.isatty():
+            self.stream.write("\n")
+
+
+class Sheet(keras.callbacks.Callback):
+    """Paint a few photographs every few minutes, and at the end: `sheet.png` in the run's folder.
+
+    Args:
+        run: `Run`.
+        photos: `Photos`, of which the first `columns` are taken.
+        minutes: Time between two sheets.
+        size: Short side of each picture in pixels.
+        columns: Number of photographs; below each is its painting in every style.
+    """
+
+    def __init__(self, run, photos, minutes=5.0, size=256, columns=4):
+        super().__init__()
+        self.run, self.minutes, self.size = run, minutes, size
+        self.pictures = []
+        for number in range(len(photos)):
+            try:
+                image = read_small(photos.read(number), size)
+            except ValueError:
+                continue  # the run will name it
+            if min(image.size) >= size // 2:
+                self.pictures.append(np.asarray(image, np.float32) / 255)
+            if len(self.pictures) == columns:
+                break
+
+    def on_train_begin(self, logs=None):
+        self._painted = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() - self._painted > 60 * self.minutes:
+            self.paint()
+            self._painted = time.monotonic()
+
+    def on_train_end(self, logs=None):
+        self.paint()
+
+    def paint(self):
+        """Paint the sheet, save it and return it as a PIL image."""
+        generator = self.model.stylizer
+        rows = [self.pictures]
+        for style_weights in np.eye(generator.num_styles, dtype=np.float32):
+            rows.append(
+                [np.asarray(generator(photo[None], style_weights))[0] for photo in self.pictures]
+            )
+        widths = [photo.shape[1] for photo in self.pictures]
+        height = max(photo.shape[0] for photo in self.pictures)
+        sheet = Image.new("RGB", (sum(widths), height * len(rows)), "white")
+        for i, row in enumerate(rows):
+            for j, picture in enumerate(row):
+                sheet.paste(to_pil(picture), (sum(widths[:j]), i * height))
+        if self.run.writes:
+            self.run.folder.mkdir(parents=True, exist_ok=True)
+            save_image(sheet, self.run.folder / "sheet.png")
+        return sheet
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Write losses, style losses of each layer, learning rate and speed for TensorBoard.
+
+    Args:
+        run: `Run`.
+        folder: Folder of the events.
+        every: Steps between two writings.
+    """
+
+    def __init__(self, run, folder, every=25):
+        super().__init__()
+        self.run, self.folder, self.every = run, Path(folder), every
+
+    def on_train_begin(self, logs=None):
+        import tensorflow as tf
+
+        self._writer = tf.summary.create_file_writer(str(self.folder))
+        self._last = self.run.step, time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.run.step
+        if step % self.every:
+            return
+        import tensorflow as tf
+
+        (before, then), now = self._last, time.monotonic()
+        self._last = step, now
+        with self._writer.as_default(step=step):
+            for name in sorted(logs, key=lambda name: (name not in LOSSES, name)):
+                tf.summary.scalar(name, float(logs[name]))
+            tf.summary.scalar("learning_rate", float(self.model.optimizer.learning_rate))
+            speed = (step - before) * self.run.config.batch_size / (now - then)
+            tf.summary.scalar("pictures_per_second", speed)
+
+    def on_train_end(self, logs=None):
+        import tensorflow as tf
+
+        sheet = self.run.folder / "sheet.png"
+        if sheet.exists():
+            with self._writer.as_default(step=self.run.step):
+                tf.summary.image("sheet", np.asarray(Image.open(sheet))[None])
+        self._writer.close()
