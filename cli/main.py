@@ -7,7 +7,9 @@ import sys
 from tfstyle.version import __version__
 
 COMMANDS = {
-    "stylize": "paint a photograph in the style of a painting",
+    "stylize": "paint photographs in the style of a painting",
+    "video": "paint a film with a trained style",
+    "styles": "list the trained styles that ship with tfstyle",
     "recipes": "list the recipes, or print one as JSON",
     "inspect": "look at a picture as the loss network does",
     "demo": "paint the picture that ships with tfstyle",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli import paint
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import Recipe
 from tfstyle.images import check_output_path, read_image, save_image
@@ -62,7 +63,9 @@ def parse(arguments):
 
 
 def run(arguments):
-    """Paint as `arguments` say; return the exit code."""
+    """Paint as `arguments` say, with a trained style where they name one; return the exit code."""
+    if paint.trained_style(arguments) is not None:
+        return paint.run(arguments)
     options = parse(arguments)
     check_output_path(options.output)
     if options.animation is not None:

@@ -60,8 +60,7 @@ class Losses:
     """Weight of what repeats every four pixels, see `tfstyle.losses.grid_variation`."""
 
     def __post_init__(self):
-        for field, hint in get_type_hints(type(self)).items():
-            object.__setattr__(self, field, _checked(field, getattr(self, field), hint))
+        _check_types(self)
         for kind in ("content", "style"):
             layers = getattr(self, f"{kind}_layers")
             weights = getattr(self, f"{kind}_layer_weights")
@@ -238,6 +237,49 @@ class TrainConfig(Losses):
             )
         if self.blocks is not None and self.blocks < 0:
             raise ValueError(f"`blocks` must not be negative. Received: blocks={self.blocks}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintConfig:
+    """How to paint with a trained network.
+
+    Raises:
+        ValueError: If a field has a value that cannot be used.
+        TypeError: If a field has a value of the wrong type.
+    """
+
+    size: int | None = None
+    """Long side of the result in pixels. None: the photograph's own."""
+    strength: float = 1.0
+    """From 0, the photograph, to 1, the painting."""
+    stroke_size: float = 1.0
+    """Size of strokes compared with the network's own, 0.1 to 10."""
+    color: Literal["style", "content"] = "style"
+    """Colors of the painting, or of the photograph, put back at the end."""
+    statistics: Literal["auto", "whole", "sampled", "exact"] = "auto"
+    """What a network normalizes by: "whole", the whole picture at once, which takes up to 0.6 kB
+    of memory a pixel; "sampled", 16 pieces spread over it, the rest painted piece by piece;
+    "exact", the same as whole in pieces, which takes several passes; "auto": whole up to 4
+    megapixels, else sampled."""
+
+    def __post_init__(self):
+        _check_types(self)
+        if self.size is not None and self.size < 16:
+            raise ValueError(f"`size` must be at least 16 px. Received: size={self.size}.")
+        if not 0 <= self.strength <= 1:
+            raise ValueError(
+                f"`strength` must lie between 0 and 1. Received: strength={self.strength}."
+            )
+        if not 0.1 <= self.stroke_size <= 10:
+            raise ValueError(
+                "`stroke_size` must lie between 0.1 and 10. "
+                f"Received: stroke_size={self.stroke_size}."
+            )
+
+
+def _check_types(config):
+    for field, hint in get_type_hints(type(config)).items():
+        object.__setattr__(config, field, _checked(field, getattr(config, field), hint))
 
 
 def _check_at_least_one(config, *fields):

@@ -308,6 +308,19 @@ class Generator(keras.Model):
         # A stretched sigmoid reaches black and white, which a sigmoid only nears.
         return 1.1 * ops.sigmoid(ops.cast(x, "float32")) - 0.05
 
+    @property
+    def reach(self):
+        """How many pixels away from a pixel the picture can matter to it, but for statistics."""
+        cell, reach = self.fold, self.fold
+        for stage in self.stages:
+            if isinstance(stage, ResidualBlock):
+                reach += 2 * cell
+            elif stage.upsample:
+                reach, cell = reach + cell, cell // 2
+            else:
+                reach, cell = reach + stage.kernel_size // 2 * cell, cell * stage.strides
+        return reach
+
     def get_config(self):
         return super().get_config() | {
             "width": self.width,

@@ -1,7 +1,9 @@
 """stylize(): the one door."""
 
-from tfstyle import colors
-from tfstyle.config import Recipe
+import numpy as np
+
+from tfstyle import colors, zoo
+from tfstyle.config import PaintConfig, Recipe, with_fields
 from tfstyle.images import Picture, read_image, resize, to_pil
 from tfstyle.presets import recipe_with
 
@@ -23,14 +25,19 @@ def stylize(
         content: The photograph: a path, bytes, a binary file, a PIL image, or an array
             `(height, width, 3)` of uint8, uint16 or float in [0, 1]; details at
             `tfstyle.images.read_image`.
-        style: The painting in any of these forms, or a list of several.
-        recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`.
-        style_weights: Positive weights of several paintings. Default: equal ones.
+        style: The painting in any of these forms, or a list of several: the photograph is painted
+            by optimization. Or a trained style, which paints at once: a name that `tfstyle styles`
+            lists, or the path of a `.keras` file that `tfstyle-train` wrote.
+        recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`. Not for a trained
+            style.
+        style_weights: Positive weights of several paintings, by default equal ones; or a weight
+            for each style of a trained network of several.
         start_from: Picture to start from, in any of these forms. Default: what the recipe says.
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
         callbacks: Keras callbacks, such as `tfstyle.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
-            photograph's own size.
+            photograph's own size. For a trained style, fields of `tfstyle.config.PaintConfig`:
+            `strength=0.8, stroke_size=1.5`; there the photograph's own size is the default.
 
     Returns:
         `PIL.Image.Image`, RGB, or RGBA where the photograph has transparent parts; its long side
@@ -47,8 +54,15 @@ def stylize(
 
     ```python
     tfstyle.stylize("cat.jpg", "starry_night.jpg", size=384).save("cat_by_night.png")
+    tfstyle.stylize("cat.jpg", "wave").save("cat_at_sea.png")
     ```
     """
+    trained = zoo.find(style)
+    if trained:
+        if recipe != "default" or start_from is not None:
+            raise TypeError("A trained style takes neither `recipe` nor `start_from`.")
+        config = with_fields(PaintConfig(), **overrides)
+        return paint_photo(read_image(content), trained, config, style_weights=style_weights)
     own_size = "size" in overrides and overrides["size"] is None
     if own_size:
         del overrides["size"]
@@ -87,3 +101,32 @@ def stylize(
         stylized = colors.keep_colors(stylized, rgb)
     alpha = None if photo.alpha is None else resize(photo.alpha, recipe.size)
     return to_pil(stylized, alpha)
+
+
+def paint_photo(photo, style, config=None, *, style_weights=None):
+    """Paint a photograph with a trained style.
+
+    Args:
+        photo: `tfstyle.images.Picture`.
+        style: `tfstyle.zoo.Style`.
+        config: `PaintConfig`.
+        style_weights: A weight for each style of the network. Default: `style` alone.
+
+    Returns:
+        `PIL.Image.Image`, as `stylize` does.
+
+    Raises:
+        ValueError: If the style weights cannot be used.
+    """
+    from tfstyle.painting import paint
+
+    config = config or PaintConfig()
+    network = zoo.load(style.path)
+    if style_weights is None:
+        style_weights = np.eye(network.num_styles)[style.index]
+    size = config.size or max(photo.rgb.shape[:2])
+    rgb = resize(photo.rgb, size)
+    stylized = paint(network, rgb, config, style_weights=style_weights)
+    if config.color == "content":
+        stylized = colors.keep_colors(stylized, rgb)
+    return to_pil(stylized, None if photo.alpha is None else resize(photo.alpha, size))

@@ -1,0 +1,48 @@
+"""`tfstyle styles`: list the trained styles that ship with tfstyle, or show one's card."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tfstyle import zoo
+
+
+def styles(
+    name: Annotated[str | None, tyro.conf.Positional] = None,
+    thumbnails: Path | None = None,
+) -> None:
+    """List the trained styles that ship with tfstyle, or print the card of one as JSON.
+
+    Args:
+        name: Style, or path of a network, whose card to print. Default: a line for each style.
+        thumbnails: Folder to save a small picture of each painting in.
+    """
+    if name is not None:
+        style = zoo.find(name)
+        if style is None:
+            raise ValueError(
+                f"`name` must be one of {tuple(zoo.styles())} or a .keras file. Received: {name!r}."
+            )
+        chosen = [style]
+        card = json.loads(json.dumps(style.card))
+        for entry in card["styles"]:
+            entry.pop("thumbnail", None)
+        print(json.dumps(card, indent=2))
+    else:
+        chosen = list(zoo.styles().values())
+        width = max((len(style.name) for style in chosen), default=0)
+        for style in chosen:
+            print(f"{style.name:<{width}}  {style.about}")
+    if thumbnails is not None:
+        thumbnails.mkdir(parents=True, exist_ok=True)
+        for style in chosen:
+            encoded = style.card["styles"][style.index]["thumbnail"]
+            (thumbnails / f"{style.name}.jpg").write_bytes(base64.b64decode(encoded))
+
+
+def run(arguments):
+    """Parse `arguments` and run the command."""
+    tyro.cli(styles, prog="tfstyle styles", args=arguments)

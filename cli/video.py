@@ -1,0 +1,95 @@
+"""`tfstyle video`: paint a film with a trained style."""
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.config import PaintConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """Paint a film with a trained style. Ctrl-C ends it early and keeps what is painted."""
+
+    source: tyro.conf.Positional[Path]
+    """The film, in any format that FFmpeg reads; or a GIF."""
+    style: str
+    """Name of a style (`tfstyle styles` lists them) or path of a network, .keras."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """Film to write: .mp4, .mov, .mkv, .m4v or .gif."""
+    steady: float = 0.8
+    """From 0, each frame on its own, to 1: how much of what flickers is held back."""
+    style_weights: tuple[float, ...] = ()
+    """A weight for each style of a network of several."""
+    settings: PaintConfig
+    """How to paint."""
+
+
+def parse(arguments):
+    """Return `Video` from `arguments`; the style may stand without its flag, after the film."""
+    flags = {argument.split("=")[0] for argument in arguments}
+    if not flags & {"--style", "--help"} and len(arguments) > 1 and arguments[1][0] != "-":
+        arguments = [arguments[0], "--style", *arguments[1:]]
+    missing = tyro.MISSING
+    return tyro.cli(
+        Video,
+        default=Video(source=missing, style=missing, output=missing, settings=PaintConfig()),
+        prog="tfstyle video",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def run(arguments):
+    """Paint as `arguments` say; return the exit code."""
+    options = parse(arguments)
+    load_tensorflow()
+    from tfstyle.callbacks import clock
+    from tfstyle.video import stylize_video
+
+    begun, interrupted, shown = None, False, 0.0
+
+    def interrupt(number, frame):
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, previous)  # a second Ctrl-C ends at once
+
+    def on_frame(done, total):
+        nonlocal begun, shown
+        now = time.monotonic()
+        begun = begun or now  # the first frame is compiled
+        terminal = sys.stderr.isatty()
+        if now - shown >= (0.2 if terminal else 10) or done == total:
+            shown = now
+            speed = (done - 1) / max(now - begun, 1e-9)
+            left = clock((total - done) / speed) if done > 1 else "?"
+            text = f"frame {done}/{total}  {speed:.1f} frames/s  {left} left"
+            sys.stderr.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
+        return interrupted
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        frames = stylize_video(
+            options.source,
+            options.style,
+            options.output,
+            options.settings,
+            steady=options.steady,
+            style_weights=options.style_weights or None,
+            on_frame=on_frame,
+        )
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+    print(options.output)
+    if interrupted:
+        print(f"stopped early; the film has its first {frames} frames", file=sys.stderr)
+        return 130
+    return 0

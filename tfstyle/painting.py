@@ -1,0 +1,246 @@
+"""Painting with a trained network: a picture of any size, whole or in pieces nobody can tell."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfstyle.config import PaintConfig
+from tfstyle.images import MIN_SIDE, resize
+
+WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
+TILE = 768  # side of a piece, without the border that overlaps with others
+SAMPLES, SAMPLE = 16, 256  # number and side of the pieces that statistics are taken from
+
+
+def load_painter(path):
+    """Load a trained network.
+
+    Args:
+        path: A `.keras` file that `tfstyle.training.train` wrote.
+
+    Returns:
+        A `tfstyle.networks.Generator`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file holds something else.
+    """
+    from tfstyle.networks import Generator
+
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except FileNotFoundError:
+        raise
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise ValueError(f"'{path}' does not hold a network of tfstyle: {error}") from error
+    if not isinstance(network, Generator):
+        raise ValueError(f"'{path}' holds a {type(network).__name__}, no network of tfstyle.")
+    return network
+
+
+def paint(network, image, config=None, *, style_weights=None, moments=None):
+    """Paint a picture.
+
+    Args:
+        network: `Generator`.
+        image: Float32 array `(height, width, 3)` in [0, 1].
+        config: `PaintConfig`; its size and color are not looked at here.
+        style_weights: A weight for each of the network's styles. Default: the first style.
+        moments: Statistics to use in place of those that the config says, as `sampled_moments`
+            returns them.
+
+    Returns:
+        Float32 array of the shape of `image`, in [0, 1].
+
+    Raises:
+        ValueError: If the style weights cannot be used.
+
+    Source of statistics apart from pieces: Chen et al. (2022), "Towards Ultra-Resolution Neural
+    Style Transfer via Thumbnail Instance Normalization". Departs from it: pieces at full size in
+    place of a thumbnail, whose statistics are others.
+    """
+    config = config or PaintConfig()
+    style_weights = checked_weights(network, style_weights)
+    height, width = image.shape[:2]
+    sides = (max(MIN_SIDE, round(side / config.stroke_size)) for side in (height, width))
+    photo = resize(image, tuple(sides))
+    statistics = config.statistics
+    if statistics == "auto":
+        statistics = "whole" if photo[..., 0].size <= WHOLE_PIXELS else "sampled"
+    if moments is None and statistics == "whole":
+        stylized = np.asarray(_whole(network)(photo[None], style_weights))[0]
+    else:
+        if moments is None:
+            find = exact_moments if statistics == "exact" else sampled_moments
+            moments = find(network, photo, style_weights)
+        stylized = _in_pieces(network, photo, style_weights, moments)
+    stylized = resize(stylized, (height, width))
+    if config.strength == 1:
+        return stylized
+    return image + np.float32(config.strength) * (stylized - image)
+
+
+def checked_weights(network, style_weights):
+    """Return style weights as a float32 array `(1, num_styles)` that sums to 1.
+
+    Raises:
+        ValueError: If there is not one for each style, one is negative, or all are 0.
+    """
+    if style_weights is None:
+        return np.eye(1, network.num_styles, dtype=np.float32)
+    weights = np.asarray(style_weights, np.float32).reshape(1, -1)
+    if weights.size != network.num_styles or weights.min() < 0 or not weights.sum() > 0:
+        raise ValueError(
+            f"`style_weights` must be a number of at least 0 for each of the network's "
+            f"{network.num_styles} styles, one of them positive. Received: {style_weights}."
+        )
+    return weights / weights.sum()
+
+
+def sampled_moments(network, image, style_weights):
+    """Return `[(mean, variance)]` for all instance norms, from pieces spread over a picture.
+
+    The pieces go through the network together, and each norm sees them as one picture.
+    """
+    height, width = image.shape[:2]
+    side = min(SAMPLE, height - height % network.multiple, width - width % network.multiple)
+    count = max(1, min(SAMPLES, height * width // side**2))
+    rows = max(1, min(count, round((count * height / width) ** 0.5)))
+    columns = max(1, count // rows)
+    tops, lefts = (
+        np.linspace(0, length - side, n + 2)[1:-1].astype(int) if n > 1 else [(length - side) // 2]
+        for length, n in ((height, rows), (width, columns))
+    )
+    pieces = [image[y : y + side, x : x + side] for y, x in itertools.product(tops, lefts)]
+    return _sampling(network)(np.stack(pieces), style_weights)
+
+
+def exact_moments(network, image, style_weights):
+    """Return `[(mean, variance)]` for all instance norms, of a whole picture seen in pieces.
+
+    A pass over all pieces for every norm, each with the statistics of those before.
+    """
+    known = []
+    for number in range(_number_of_norms(network)):
+        look = _looking(network, number)
+        total, squares, count = 0.0, 0.0, 0
+        for piece, core, _ in _pieces(network, image):
+            mean, square, positions = (
+                np.asarray(value, np.float64)
+                for value in look(piece[None], style_weights, known, core)
+            )
+            total, squares = total + mean * positions, squares + square * positions
+            count += positions
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0)
+        known = [*known, (mean.astype(np.float32), variance.astype(np.float32))]
+    return known
+
+
+def _in_pieces(network, image, style_weights, moments):
+    height, width = image.shape[:2]
+    stylized = np.empty((height, width, 3), np.float32)
+    paint_piece = _known(network)
+    for piece, (top, bottom, left, right), (y, x) in _pieces(network, image):
+        painted = np.asarray(paint_piece(piece[None], style_weights, moments))[0]
+        painted = painted[top:bottom, left:right]
+        rows, columns = min(len(painted), height - y), min(painted.shape[1], width - x)
+        stylized[y : y + rows, x : x + columns] = painted[:rows, :columns]
+    return stylized
+
+
+def _pieces(network, image):
+    """Yield pieces that overlap by the network's reach, the part of each that counts, as (top,
+    bottom, left, right), and where that part belongs, as (top, left)."""
+    multiple = network.multiple
+    border = -(-network.reach // multiple) * multiple
+    more = [(0, -side % multiple) for side in image.shape[:2]]
+    image = np.pad(image, [*more, (0, 0)], "reflect") if any(map(sum, more)) else image
+    height, width = image.shape[:2]
+    for y, x in itertools.product(range(0, height, TILE), range(0, width, TILE)):
+        top, left = max(0, y - border), max(0, x - border)
+        bottom, right = min(height, y + TILE + border), min(width, x + TILE + border)
+        core = (y - top, min(height, y + TILE) - top, x - left, min(width, x + TILE) - left)
+        yield image[top:bottom, left:right], core, (y, x)
+
+
+def compiled(function):
+    """Compile a function of tensors with the backend, for pictures of any size."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True, autograph=False)
+    return function
+
+
+@functools.lru_cache(maxsize=8)
+def _whole(network):
+    return compiled(lambda images, style_weights: network(images, style_weights))
+
+
+@functools.lru_cache(maxsize=8)
+def _known(network):
+    def paint_piece(images, style_weights, moments):
+        moments = iter(moments)
+        stylized = network.paint(
+            images, normalize=lambda norm, x: norm(x, style_weights, next(moments))
+        )
+        return ops.clip(stylized, 0, 1)
+
+    return compiled(paint_piece)
+
+
+@functools.lru_cache(maxsize=8)
+def _sampling(network):
+    def find(images, style_weights):
+        found = []
+
+        def normalize(norm, x):
+            mean, variance = norm.moments(ops.reshape(x, (1, -1, 1, x.shape[-1])))
+            found.append((mean, variance))
+            return norm(x, style_weights, (mean, variance))
+
+        network.paint(images, normalize=normalize)
+        return found
+
+    return compiled(find)
+
+
+@functools.lru_cache(maxsize=64)
+def _looking(network, number):
+    """Return a function that looks at the input of one norm, given the moments of those before."""
+
+    def look(images, style_weights, known, core):
+        seen, height = [], ops.shape(images)[1]
+
+        def normalize(norm, x):
+            seen.append(x)
+            moments = known[len(seen) - 1] if len(seen) <= len(known) else None
+            return norm(x, style_weights, moments)
+
+        network.paint(images, normalize=normalize)  # what comes after is not computed
+        x = ops.cast(seen[number], "float32")
+        cell = height // ops.shape(x)[1]
+        top, bottom, left, right = (edge // cell for edge in core)
+        x = x[:, top:bottom, left:right]
+        positions = ops.shape(x)[1] * ops.shape(x)[2]
+        mean = ops.mean(x, (1, 2), keepdims=True)
+        return mean, ops.mean(x * x, (1, 2), keepdims=True), positions
+
+    return compiled(look)
+
+
+@functools.lru_cache(maxsize=64)
+def _number_of_norms(network):
+    count = 0
+
+    def normalize(norm, x):
+        nonlocal count
+        count += 1
+        return norm(x, np.eye(1, network.num_styles, dtype=np.float32))
+
+    network.paint(np.zeros((1, 32, 32, 3), np.float32), normalize=normalize)
+    return count

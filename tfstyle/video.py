@@ -1,0 +1,258 @@
+"""Films: frame by frame through a trained network, with its sound, and calm where nothing moves."""
+
+import contextlib
+import functools
+import itertools
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from tfstyle import colors, zoo
+from tfstyle.config import PaintConfig
+from tfstyle.images import check_output_path, resize, to_pil
+from tfstyle.painting import checked_weights, compiled, paint
+
+SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
+COPIED_SOUND = ("aac", "mp3", "ac3", "alac")  # what these files hold as it is
+STILL = 0.03  # difference of pixels in [0, 1] that counts as standing still
+CUT = 0.25  # mean difference of frames that counts as a new scene
+
+
+def stylize_video(
+    source, style, output, config=None, *, steady=0.8, style_weights=None, on_frame=None
+):
+    """Paint a film.
+
+    Frames are read, painted and written one after the other, so that a film of any length takes
+    the memory of a few. Sound, frame rate and length stay; a film turned by its metadata is
+    painted upright. The output appears when it is whole, or when `on_frame` stops it.
+
+    Args:
+        source: Path of a film that FFmpeg reads, or of a GIF.
+        style: Name of a trained style, or path of a network, as for `tfstyle.stylize`.
+        output: Path ending in one of `SUFFIXES`.
+        config: `PaintConfig`.
+        steady: From 0, each frame on its own, to 1: how much of what flickers is held back. The
+            network's statistics move slowly from frame to frame, and where the film stands still
+            the painting does.
+        style_weights: A weight for each style of a network of several.
+        on_frame: Function of the number of frames done and their total; what it returns, if true,
+            stops the work and keeps the film so far.
+
+    Returns:
+        Number of frames written.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a film cannot be read or a value cannot be used.
+        ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
+    """
+    check_output_path(output, SUFFIXES)
+    source, output, config = Path(source), Path(output), config or PaintConfig()
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no film '{source}'.")
+    if not 0 <= steady <= 1:
+        raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
+    trained = zoo.find(style)
+    if trained is None:
+        raise ValueError(
+            f"`style` must be one of {tuple(zoo.styles())} or a .keras file. Received: {style!r}."
+        )
+    film = _open_gif(source) if source.suffix.lower() == ".gif" else _open_film(source)
+    network = zoo.load(trained.path)
+    if style_weights is None:
+        style_weights = np.eye(network.num_styles)[trained.index]
+    painter = Painter(network, config, steady, style_weights)
+    count = 0
+
+    def painted():
+        nonlocal count
+        for frame in film.frames:
+            yield np.asarray(to_pil(painter(np.float32(frame) / 255)))
+            count += 1
+            if on_frame and on_frame(count, film.total):
+                return
+
+    temporary = output.with_name(f".{uuid.uuid4().hex}{output.suffix}")
+    write = _write_gif if output.suffix.lower() == ".gif" else _write_film
+    try:
+        with contextlib.closing(film.frames):
+            write(temporary, painted(), film, source)
+        os.replace(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+class Painter:
+    """Paint the frames of a film, one after the other.
+
+    Args:
+        network: `Generator`.
+        config: `PaintConfig`.
+        steady: See `stylize_video`.
+        style_weights: A weight for each style of the network. Default: the first style.
+    """
+
+    def __init__(self, network, config=None, steady=0.8, style_weights=None):
+        self.network, self.config, self.steady = network, config or PaintConfig(), steady
+        self.style_weights = checked_weights(network, style_weights)
+        self._frame = self._picture = self._moments = None
+
+    def __call__(self, frame):
+        """Paint a frame, a float32 array `(height, width, 3)` in [0, 1]."""
+        frame = resize(frame, self.config.size or max(frame.shape[:2]))
+        if not self.steady:
+            picture = paint(self.network, frame, self.config, style_weights=self.style_weights)
+            return self._colored(picture, frame)
+        change = None
+        if self._frame is not None and self._frame.shape == frame.shape:
+            change = np.abs(frame - self._frame).mean(-1, keepdims=True)
+        if change is None or change.mean() > CUT:
+            change = self._moments = None
+        self._moments = self._moments_of(frame)
+        picture = paint(
+            self.network,
+            frame,
+            self.config,
+            style_weights=self.style_weights,
+            moments=self._moments,
+        )
+        if change is not None:
+            held = self.steady * np.exp(-((_blurred(change) / STILL) ** 2))
+            picture = picture + held * (self._picture - picture)
+        self._frame, self._picture = frame, picture
+        return self._colored(picture, frame)
+
+    def _moments_of(self, frame):
+        """Return the network's statistics of a frame, moved on slowly from those before."""
+        sides = (max(16, round(side / self.config.stroke_size)) for side in frame.shape[:2])
+        found = _moments(self.network)(resize(frame, tuple(sides))[None], self.style_weights)
+        if self._moments is None:
+            return found
+        return [
+            tuple(new + self.steady * (old - new) for old, new in zip(*pair, strict=True))
+            for pair in zip(self._moments, found, strict=True)
+        ]
+
+    def _colored(self, picture, frame):
+        return colors.keep_colors(picture, frame) if self.config.color == "content" else picture
+
+
+@functools.lru_cache(maxsize=8)
+def _moments(network):
+    def find(images, style_weights):
+        found = []
+
+        def normalize(norm, x):
+            found.append(norm.moments(x))
+            return norm(x, style_weights, found[-1])
+
+        network(images, normalize=normalize)
+        return found
+
+    return compiled(find)
+
+
+def _blurred(change, radius=3):
+    """Return the mean of `change` over a square of each pixel's neighbors."""
+    size = 2 * radius + 1
+    total = np.pad(change[..., 0], radius, "edge")
+    for axis in (0, 1):
+        total = np.lib.stride_tricks.sliding_window_view(total, size, axis).mean(-1)
+    return total[..., None].astype(np.float32)
+
+
+class _Film:
+    """Frames as uint8 arrays `(height, width, 3)`, how many, and how long each is shown."""
+
+    def __init__(self, frames, total, *, fps=None, durations=None, sound=None):
+        self.frames, self.total, self.sound = frames, total, sound
+        self.durations = durations  # of a GIF, in milliseconds
+        self.fps = fps or 1000 * len(durations) / max(1, sum(durations))
+
+
+def _open_film(path):
+    ffmpeg = _ffmpeg()
+    try:
+        frames = ffmpeg.read_frames(str(path))
+        meta = next(frames)
+        total = ffmpeg.count_frames_and_secs(str(path))[0]
+    except (OSError, RuntimeError, StopIteration) as error:
+        raise ValueError(f"'{path}' is no film that FFmpeg can read.") from error
+    width, height = meta["size"]
+
+    def arrays():
+        with contextlib.closing(frames):
+            for frame in frames:
+                yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
+
+    return _Film(arrays(), total, fps=meta["fps"], sound=meta.get("audio_codec"))
+
+
+def _open_gif(path):
+    try:
+        with Image.open(path) as gif:
+            durations = [frame.info.get("duration") or 100 for frame in ImageSequence.Iterator(gif)]
+    except OSError as error:
+        raise ValueError(f"'{path}' is no GIF that can be read.") from error
+
+    def arrays():
+        with Image.open(path) as gif:
+            for frame in ImageSequence.Iterator(gif):
+                canvas = Image.new("RGBA", frame.size, "white")
+                yield np.asarray(
+                    Image.alpha_composite(canvas, frame.convert("RGBA")).convert("RGB")
+                )
+
+    return _Film(arrays(), len(durations), durations=durations)
+
+
+def _write_film(path, pictures, film, source):
+    ffmpeg = _ffmpeg()
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError(f"'{source}' has no frames.")
+    sound = {}
+    if film.sound:
+        copied = film.sound.lower().startswith(COPIED_SOUND)
+        sound = {"audio_path": str(source), "audio_codec": "copy" if copied else "aac"}
+    writer = ffmpeg.write_frames(
+        str(path),
+        first.shape[1::-1],
+        fps=film.fps,
+        codec="libx264",
+        macro_block_size=2,
+        quality=None,
+        output_params=["-crf", "18"],
+        **sound,
+    )
+    writer.send(None)
+    with contextlib.closing(writer):
+        for picture in itertools.chain([first], pictures):
+            writer.send(np.ascontiguousarray(picture))
+
+
+def _write_gif(path, pictures, film, source):
+    durations = film.durations or [round(1000 / film.fps)] * film.total
+    # One palette for all frames would do harm; without dithering still areas stay still.
+    images = (
+        Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE) for picture in pictures
+    )
+    first = next(images, None)
+    if first is None:
+        raise ValueError(f"'{source}' has no frames.")
+    first.save(path, save_all=True, append_images=images, duration=durations, loop=0)
+
+
+def _ffmpeg():
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise ImportError(
+            "Films need imageio-ffmpeg: pip install 'tfstyle[video]'. GIFs go without."
+        ) from error
+    return imageio_ffmpeg

@@ -1,0 +1,77 @@
+"""The trained styles that ship with the package. Loads neither Keras nor TensorFlow by itself."""
+
+import functools
+import json
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(str(files("tfstyle"))) / "styles"
+
+
+class Style(NamedTuple):
+    """A style of a trained network.
+
+    Attributes:
+        name: Its name.
+        path: File of the network.
+        index: Its place among the network's styles.
+        card: The network's `card`.
+    """
+
+    name: str
+    path: Path
+    index: int
+    card: dict
+
+    @property
+    def about(self):
+        """Line on painter, work and licence."""
+        return self.card["styles"][self.index].get("about", "")
+
+
+@functools.cache
+def styles():
+    """Return `{name: Style}` of the styles that ship with the package."""
+    return {
+        style.name: style for path in sorted(FOLDER.glob("*.keras")) for style in styles_of(path)
+    }
+
+
+def styles_of(path):
+    """Return the list of `Style` of a network's file, without loading the network.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no network of tfstyle.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            card = json.loads(archive.read("config.json"))["config"]["card"]
+        return [
+            Style(style["name"], path, index, card) for index, style in enumerate(card["styles"])
+        ]
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"'{path}' does not hold a trained network of tfstyle.") from error
+
+
+def find(style):
+    """Return the `Style` that a name of the zoo or a `.keras` file stands for; None if neither.
+
+    A file stands for the first of its styles.
+    """
+    if not isinstance(style, (str, Path)):
+        return None
+    if str(style) in styles():
+        return styles()[str(style)]
+    return styles_of(style)[0] if Path(style).suffix == ".keras" else None
+
+
+@functools.lru_cache(maxsize=8)
+def load(path):
+    """Load a network, once."""
+    from tfstyle.painting import load_painter
+
+    return load_painter(path)
