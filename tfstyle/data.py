@@ -92,7 +92,7 @@ class Photos:
             try:
                 image = self._photo(number % len(self), high)
                 break
-            except (ValueError, OSError) as error:
+            except Exception as error:  # Archives and decoders raise anything on damaged data.
                 self.bad[name] = " ".join(str(error).split())
         else:
             raise ValueError(
@@ -111,10 +111,11 @@ class Photos:
 
     def _photo(self, number, short_side):
         """Return a photograph as an RGB PIL image, with a short side of about `short_side`."""
+        key = number, short_side
         with self._lock:
-            image = self._cache.get(number)
+            image = self._cache.get(key)
             if image is not None:
-                self._cache.move_to_end(number)
+                self._cache.move_to_end(key)
         if image is not None:
             return image
         image = read_small(self.read(number), short_side)
@@ -123,8 +124,9 @@ class Photos:
             raise ValueError(f"too small: {image.width}×{image.height} px, less than {least}")
         if self.cache_mb:
             with self._lock:
-                self._cache[number] = image
-                self._cached += 3 * image.width * image.height
+                if key not in self._cache:  # Another thread may have read it meanwhile.
+                    self._cache[key] = image
+                    self._cached += 3 * image.width * image.height
                 while self._cached > self.cache_mb * 1e6:
                     _, oldest = self._cache.popitem(last=False)
                     self._cached -= 3 * oldest.width * oldest.height
@@ -206,7 +208,7 @@ def _open_source(source):
     """Return the names of all photographs and a function from number to path or bytes."""
     path = Path(source)
     if path.is_dir():
-        shards = sorted(path.glob("*.tfrecord*"))
+        shards = sorted(path.glob("[!.]*.tfrecord*"))
         if shards:
             return _open_shards(shards)
         names = sorted(

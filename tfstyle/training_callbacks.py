@@ -107,6 +107,9 @@ class Sheet(keras.callbacks.Callback):
         minutes: Time between two sheets.
         size: Short side of each picture in pixels.
         columns: Number of photographs; below each is its painting in every style.
+
+    Raises:
+        ValueError: If none of `photos` can be used.
     """
 
     def __init__(self, run, photos, minutes=5.0, size=256, columns=4):
@@ -116,12 +119,14 @@ class Sheet(keras.callbacks.Callback):
         for number in range(len(photos)):
             try:
                 image = read_small(photos.read(number), size)
-            except ValueError:
-                continue  # the run will name it
-            if min(image.size) >= size // 2:
+            except Exception:  # As in `Photos.crop`; the run will name it.
+                continue
+            if min(image.size) >= 16:
                 self.pictures.append(np.asarray(image, np.float32) / 255)
             if len(self.pictures) == columns:
                 break
+        if not self.pictures:
+            raise ValueError(f"No photograph of '{photos.source}' can be used.")
 
     def on_train_begin(self, logs=None):
         self._painted = time.monotonic()
