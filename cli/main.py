@@ -10,9 +10,10 @@ COMMANDS = {
     "stylize": "paint photographs in the style of a painting",
     "video": "paint a film with a trained style",
     "styles": "list the trained styles that ship with tfstyle",
+    "shards": "copy photographs to train on into TFRecord files",
     "recipes": "list the recipes, or print one as JSON",
     "inspect": "look at a picture as the loss network does",
-    "demo": "paint the picture that ships with tfstyle",
+    "demo": "paint the photograph that ships with tfstyle",
 }
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -35,15 +36,22 @@ class Paint:
 
 
 def trained_style(arguments):
-    """Return the argument that names a trained style, or None."""
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if before == "--style":
-            return argument
-        if argument.startswith("--style="):
-            return argument.removeprefix("--style=")
+    """Return the place of the argument that is a trained style or the flag of one, or None."""
+    for place, argument in enumerate(arguments):
+        if argument.split("=")[0] == "--style":
+            return place
+    for place, (before, argument) in enumerate(zip(["", *arguments], arguments, strict=False)):
         if not before.startswith("-") and (argument.endswith(".keras") or argument in zoo.styles()):
-            return argument
+            return place
     return None
+
+
+def with_style_flag(arguments):
+    """Return arguments in which the trained style, if there is one, stands behind its flag."""
+    place = trained_style(arguments)
+    if place is None or arguments[place].startswith("--style"):
+        return arguments
+    return [*arguments[:place], *arguments[place + 1 :], "--style", arguments[place]]
 
 
 def run(arguments):
@@ -58,16 +66,32 @@ def run(arguments):
     if not 1 <= options.quality <= 100:
         raise ValueError(f"`quality` must be 1 to 100. Received: quality={options.quality}.")
     photos = list(_photos(options.content))
-    many = len(photos) != 1 or options.content[0].is_dir() or not options.output.suffix
+    if not photos:
+        raise ValueError(
+            "`content` must name a photograph, or a folder with some. "
+            f"Received: {' '.join(map(str, options.content)) or 'nothing'}."
+        )
+    to_folder = not options.output.suffix or options.output.is_dir()
+    many = len(photos) > 1 or options.content[0].is_dir() or to_folder
+    outputs = [options.output]
     if many:
+        outputs = [options.output / name for name in _names(photos)]
+        if {output.resolve() for output in outputs} & {photo.resolve() for photo in photos}:
+            raise ValueError(
+                "`output` must be another folder than that of the photographs, which would be "
+                f"overwritten. Received: '{options.output}'."
+            )
         options.output.mkdir(parents=True, exist_ok=True)
     else:
         check_output_path(options.output)
         read_image(photos[0])  # a bad file is reported before the network is loaded
     load_tensorflow()
+    if options.style_weights:
+        from tfstyle.painting import checked_weights
+
+        checked_weights(zoo.load(style.path), options.style_weights)
     failed, begun = 0, time.monotonic()
-    for done, photo in enumerate(photos, 1):
-        output = options.output / _name(photo, photos) if many else options.output
+    for done, (photo, output) in enumerate(zip(photos, outputs, strict=True), 1):
         try:
             picture = paint_photo(
                 read_image(photo),
@@ -93,16 +117,12 @@ def run(arguments):
 
 def parse(arguments):
     """Return `Paint` from `arguments`; the style may stand without its flag."""
-    name = trained_style(arguments)
-    if not any(argument.split("=")[0] == "--style" for argument in arguments):
-        place = arguments.index(name)
-        arguments = [*arguments[:place], *arguments[place + 1 :], "--style", name]
     missing = tyro.MISSING
     return tyro.cli(
         Paint,
         default=Paint(content=missing, style=missing, output=missing, settings=PaintConfig()),
         prog="tfstyle stylize",
-        args=arguments,
+        args=with_style_flag(arguments),
         config=(tyro.conf.OmitArgPrefixes,),
     )
 
@@ -117,8 +137,18 @@ def _photos(paths):
             yield path
 
 
-def _name(photo, photos):
-    """Return the photograph's name, with its folder where another one bears the same name."""
-    same = [other for other in photos if other.name == photo.name]
-    name = photo.name if len(same) == 1 else f"{photo.parent.name}_{photo.name}"
-    return name if photo.suffix.lower() in SAVE_SUFFIXES else f"{name}.png"
+def _names(photos):
+    """Return a name for each photograph: its own, with its folder or a number where taken."""
+    same, names = Counter(photo.name for photo in photos), {}
+    for photo in photos:
+        name = photo.name
+        if same[name] > 1:
+            name = f"{photo.resolve().parent.name}_{name}"
+        if photo.suffix.lower() not in SAVE_SUFFIXES:
+            name += ".png"
+        free, number = name, 1
+        while free in names:
+            number += 1
+            free = f"{Path(name).stem}_{number}{Path(name).suffix}"
+        names[free] = photo
+    return list(names)

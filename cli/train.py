@@ -11,6 +11,8 @@ from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import TrainConfig
 from tfstyle.presets import training_with
 
+SHOWN = 20  # photographs that could not be used
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -64,12 +66,13 @@ def run(arguments):
     options = parse(arguments)
     load_tensorflow()
     from tfstyle.callbacks import StopOnInterrupt
+    from tfstyle.data import Photos
     from tfstyle.training import train
 
-    interrupt = StopOnInterrupt()
+    interrupt, photos = StopOnInterrupt(), Photos(options.content)
     network = train(
         list(options.style),
-        options.content,
+        photos,
         options.output,
         options.settings,
         about=options.about,
@@ -81,8 +84,12 @@ def run(arguments):
         callbacks=[interrupt],
     )
     training = network.card["training"]
-    if training["unusable_photographs"]:
-        print(f"{training['unusable_photographs']} photographs could not be used", file=sys.stderr)
+    if photos.bad:
+        print(f"{len(photos.bad)} photographs could not be used:", file=sys.stderr)
+        for name, reason in sorted(photos.bad.items())[:SHOWN]:
+            print(f"  {name}: {reason}", file=sys.stderr)
+        if len(photos.bad) > SHOWN:
+            print(f"  and {len(photos.bad) - SHOWN} more", file=sys.stderr)
     if interrupt.interrupted:
         print(
             f"stopped at step {training['steps_done']} of {training['steps']}; "

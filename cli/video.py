@@ -1,5 +1,6 @@
 """`tfstyle video`: paint a film with a trained style."""
 
+import logging
 import signal
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli.paint import with_style_flag
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
 
@@ -33,8 +35,9 @@ class Video:
 
 def parse(arguments):
     """Return `Video` from `arguments`; the style may stand without its flag, after the film."""
+    arguments = with_style_flag(arguments)
     flags = {argument.split("=")[0] for argument in arguments}
-    if not flags & {"--style", "--help"} and len(arguments) > 1 and arguments[1][0] != "-":
+    if not flags & {"--style", "--help"} and len(arguments) > 1 and arguments[1][:1] != "-":
         arguments = [arguments[0], "--style", *arguments[1:]]
     missing = tyro.MISSING
     return tyro.cli(
@@ -50,6 +53,7 @@ def run(arguments):
     """Paint as `arguments` say; return the exit code."""
     options = parse(arguments)
     load_tensorflow()
+    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every upright film
     from tfstyle.callbacks import clock
     from tfstyle.video import stylize_video
 

@@ -1,6 +1,9 @@
-"""Fixtures: a loss network of a few filters, the real one, and the folder of test data."""
+"""Fixtures: networks of a few filters, the real loss network, and the folder of test data."""
 
+import base64
+import functools
 import importlib.util
+import io
 import os
 from pathlib import Path
 
@@ -10,9 +13,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import tfstyle
+from tfstyle import zoo
 from tfstyle.features import load_network
+from tfstyle.networks import GENERATORS
 
 ROOT = Path(__file__).parents[1]
 # After a plain install, `python -m pytest` finds the checkout's tfstyle/, where no cli/ is.
@@ -53,9 +59,58 @@ def tiny_network():
 @pytest.fixture
 def fake_vgg(monkeypatch, tiny_network):
     """Let every loss network that is loaded be the tiny one."""
-    for module in ("features", "optimize"):
+    for module in ("features", "optimize", "training"):
         monkeypatch.setattr(f"tfstyle.{module}.load_network", lambda *args, **kwargs: tiny_network)
     return tiny_network
+
+
+@pytest.fixture(scope="session")
+def tiny_painter():
+    """Function that makes a `Generator` of a few filters, the same one each time; every weight is
+    random, so that styles, borders and biases show."""
+
+    @functools.cache
+    def make(architecture="lean", names=("ripple",)):
+        thumbnail = io.BytesIO()
+        Image.radial_gradient("L").resize((24, 16)).save(thumbnail, "JPEG")
+        thumbnail = base64.b64encode(thumbnail.getvalue()).decode()
+        card = [{"name": n, "about": f"about {n}", "thumbnail": thumbnail} for n in names]
+        network = GENERATORS[architecture](
+            {"lean": 0.25, "full": 0.125}[architecture],
+            1,
+            num_styles=len(names),
+            card={"styles": card},
+        )
+        random = np.random.default_rng(0)
+        for weight in network.weights:
+            if weight.path.endswith("kernel"):
+                deviation = np.sqrt(2 / np.prod(weight.shape[:-1]))
+                weight.assign(random.normal(0, deviation, weight.shape))
+            elif weight.path.endswith("scale"):
+                weight.assign(random.uniform(0.5, 1.5, weight.shape))
+            else:
+                weight.assign(random.normal(0, 0.5, weight.shape))
+        return network
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_styles(tiny_painter, tmp_path_factory):
+    """Folder of two trained networks: ripple.keras of one style, weather.keras of two."""
+    folder = tmp_path_factory.mktemp("styles")
+    tiny_painter().save(folder / "ripple.keras")
+    tiny_painter(names=("calm", "storm")).save(folder / "weather.keras")
+    return folder
+
+
+@pytest.fixture
+def tiny_zoo(tiny_styles, monkeypatch):
+    """Let the tiny networks be those that ship with the package."""
+    monkeypatch.setattr(zoo, "FOLDER", tiny_styles)
+    zoo.styles.cache_clear()
+    yield tiny_styles
+    zoo.styles.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,8 @@
+import base64
+import io
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfstyle
 from tfstyle.cli import main as cli
+from tfstyle.cli import paint, video
 from tfstyle.cli.stylize import parse
-from tfstyle.config import Recipe
+from tfstyle.config import PaintConfig, Recipe
 from tfstyle.presets import RECIPES, recipe_with
 
 
@@ -90,8 +96,6 @@ def test_stylize_writes_picture_record_and_animation(pictures, capsys):
 
 @pytest.mark.usefixtures("fake_vgg")
 def test_stylize_gives_what_the_function_gives(pictures):
-    import tfstyle
-
     run_stylize("-o", "out.png")
     result = tfstyle.stylize(
         "photo.png", "painting.png", size=40, steps=3, scales=(1.0,), precision="float32"
@@ -146,3 +150,278 @@ def test_help_and_import_load_no_tensorflow():
         "loaded = {'tensorflow', 'keras', 'scipy'} & set(sys.modules); assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+# Trained styles
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch, tiny_zoo):
+    """Photographs of several sizes in folders, two of one name, one that is none."""
+    monkeypatch.chdir(tmp_path)
+    for name, size in (
+        ("photo.png", (48, 36)),
+        ("album/beach.jpg", (33, 50)),
+        ("album/more/beach.jpg", (40, 30)),
+        ("album/more/hill.webp", (21, 21)),
+    ):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise(size, 80).convert("RGB").save(name)
+    Path("album/broken.jpg").write_bytes(Path("album/beach.jpg").read_bytes()[:300])
+    Path("album/notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def levels(picture):
+    return np.float32(Image.open(picture) if isinstance(picture, (str, Path)) else picture)
+
+
+@pytest.mark.usefixtures("album")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "photo.png ripple -o out.png",
+        "ripple photo.png --output out.png",
+        "-o out.png photo.png ripple",
+        "photo.png --style ripple -o out.png",
+        "--style=ripple photo.png -o=out.png",
+        "photo.png ripple.keras -o out.png",
+        "-o out.png --quality 90 photo.png --style ripple.keras",
+    ],
+)
+def test_stylize_paints_with_a_trained_style_wherever_it_stands(arguments, tiny_styles, capsys):
+    shutil.copy(tiny_styles / "ripple.keras", "ripple.keras")
+    assert cli.main(["stylize", *arguments.split()]) == 0
+    assert capsys.readouterr().out == "out.png\n"
+    np.testing.assert_allclose(
+        levels("out.png"), levels(tfstyle.stylize("photo.png", "ripple")), atol=1
+    )
+
+
+@pytest.mark.usefixtures("album")
+def test_each_field_of_how_to_paint_has_a_flag_of_its_name():
+    flags = "--size 288 --strength 0.5 --stroke-size 2 --color content --statistics exact"
+    settings = PaintConfig(
+        size=288, strength=0.5, stroke_size=2, color="content", statistics="exact"
+    )
+    options = paint.parse(["a.jpg", "b.jpg", "storm", "-o", "out", *flags.split()])
+    assert (options.content, options.style) == ((Path("a.jpg"), Path("b.jpg")), "storm")
+    assert options.settings == settings
+    assert video.parse(["a.mp4", "storm", "-o", "b.mp4", *flags.split()]).settings == settings
+
+
+@pytest.mark.usefixtures("album")
+def test_stylize_takes_a_styles_name_for_other_things_too():
+    Image.effect_noise((20, 20), 80).convert("RGB").save("storm.png")
+    options = paint.parse(["-o", "storm", "storm.png", "storm"])
+    assert (options.output, options.content) == (Path("storm"), (Path("storm.png"),))
+    options = paint.parse(["storm", "-o", "out", "--style", "calm"])
+    assert (options.style, options.content) == ("calm", (Path("storm"),))
+
+
+@pytest.mark.usefixtures("album")
+def test_stylize_blends_the_styles_of_a_network(tiny_styles):
+    weights = ["--style-weights", "1", "3"]
+    path = str(tiny_styles / "weather.keras")
+    assert cli.main(["stylize", "photo.png", "-o", "out.png", "--style", path, *weights]) == 0
+    expected = tfstyle.stylize("photo.png", "calm", style_weights=(0.25, 0.75))
+    np.testing.assert_allclose(levels("out.png"), levels(expected), atol=1)
+
+
+def test_stylize_goes_on_after_a_bad_photograph(album, capsys):
+    assert cli.main(["stylize", "photo.png", "album", "gone.jpg", "ripple", "-o", "out"]) == 1
+    captured = capsys.readouterr()
+    left_out = [line.split(":")[0] for line in captured.err.splitlines()]
+    assert left_out == ["album/broken.jpg", "gone.jpg", "2 of 6 photographs were left out"]
+    assert "cut short" in captured.err
+    expected = {
+        "photo.png": "photo.png",
+        "album_beach.jpg": "album/beach.jpg",
+        "more_beach.jpg": "album/more/beach.jpg",
+        "hill.webp": "album/more/hill.webp",
+    }
+    assert set(captured.out.split()) == {f"out/{name}" for name in expected}
+    assert {path.name for path in (album / "out").iterdir()} == set(expected)
+    for name, source in expected.items():
+        assert Image.open(f"out/{name}").size == Image.open(source).size
+    painted = levels(tfstyle.stylize("photo.png", "ripple"))
+    np.testing.assert_allclose(levels("out/photo.png"), painted, atol=1)
+
+
+@pytest.mark.usefixtures("album")
+@pytest.mark.parametrize("output", ["out", "out/", "v1.0"])
+def test_stylize_writes_one_photograph_to_a_folder(output):
+    Path("v1.0").mkdir()
+    assert cli.main(["stylize", "photo.png", "ripple", "-o", output]) == 0
+    assert [path.name for path in Path(output).iterdir()] == ["photo.png"]
+
+
+def test_names_are_never_twice_the_same():
+    photos = "a/x/1.png b/x/1.png 1.png x_1.png 2.png 2 a/3.jpg b/3.jpg b/3.jpg".split()
+    names = paint._names([Path(photo) for photo in photos])
+    assert len(set(names)) == len(photos)
+    assert names[:2] == ["x_1.png", "x_1_2.png"]
+    assert names[4:8] == ["2.png", "2_2.png", "a_3.jpg", "b_3.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["photo.png", "gone.keras", "-o", "out.png"], "gone.keras"),
+        (["photo.png", "text.keras", "-o", "out.png"], "does not hold a trained network"),
+        (["photo.png", "--style", "monet", "-o", "out.png"], "`style` must be one of ('ripple', "),
+        (["gone.png", "ripple", "-o", "out.png"], "gone.png"),
+        (["album/broken.jpg", "ripple", "-o", "out.png"], "broken.jpg"),
+        (["photo.png", "ripple", "-o", "out.xyz"], "out.xyz"),
+        (["photo.png", "ripple", "-o", "nowhere/out.png"], "Create the folder 'nowhere' first"),
+        (["photo.png", "ripple", "-o", "out.png", "--quality", "0"], "`quality` must be 1 to 100"),
+        (["ripple", "-o", "out"], "`content` must name a photograph"),
+        (["empty", "ripple", "-o", "out"], "`content` must name a photograph, or a folder with s"),
+        (["album", "ripple", "-o", "album"], "which would be overwritten. Received: 'album'"),
+        (["album", "ripple", "-o", "photo.png"], "photo.png"),
+        (["album", "ripple", "-o", "out", "--style-weights", "1", "2"], "network's 1 styles"),
+    ],
+)
+def test_stylize_with_a_trained_style_refuses_bad_input_in_one_line(album, arguments, text, capsys):
+    Path("empty").mkdir()
+    Path("text.keras").write_text("a painting")
+    before = {path: path.is_file() and path.read_bytes() for path in album.rglob("*")}
+    assert cli.main(["stylize", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("tfstyle stylize: ")
+    assert text in captured.err
+    after = {path: path.is_file() and path.read_bytes() for path in album.rglob("*")}
+    after.pop(album / "out", None)
+    assert after == before
+
+
+@pytest.mark.usefixtures("album")
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--strength", "2"], "`strength` must lie between 0 and 1. Received: strength=2.0."),
+        (["--steps", "3"], "--steps"),
+    ],
+)
+def test_stylize_with_a_trained_style_refuses_bad_flags(flags, text, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["stylize", "photo.png", "ripple", "-o", "out.png", *flags])
+    assert stop.value.code == 2
+    assert text in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+# Listing
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_styles_lists_a_line_for_each(capsys):
+    assert cli.main(["styles"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["ripple  about ripple", "calm    about calm", "storm   about storm"]
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_styles_prints_a_card_as_json(tiny_styles, capsys):
+    for name in ("storm", str(tiny_styles / "weather.keras")):
+        assert cli.main(["styles", name]) == 0
+        card = json.loads(capsys.readouterr().out)
+        assert card["styles"] == [{"name": n, "about": f"about {n}"} for n in ("calm", "storm")]
+
+
+def test_styles_saves_thumbnails(tiny_zoo, tmp_path):
+    assert cli.main(["styles", "--thumbnails", str(tmp_path / "small" / "pictures")]) == 0
+    files = sorted((tmp_path / "small" / "pictures").iterdir())
+    assert [file.name for file in files] == ["calm.jpg", "ripple.jpg", "storm.jpg"]
+    encoded = tfstyle.zoo.styles()["calm"].card["styles"][0]["thumbnail"]
+    expected = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    assert Image.open(files[0]).tobytes() == expected.tobytes()
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_styles_refuses_an_unknown_name_in_one_line(capsys):
+    assert cli.main(["styles", "monet"]) == 2
+    assert capsys.readouterr().err == (
+        "tfstyle styles: `name` must be one of ('ripple', 'calm', 'storm') or a .keras file. "
+        "Received: 'monet'.\n"
+    )
+
+
+def test_styles_loads_no_tensorflow(tmp_path):
+    code = (
+        "import sys; from tfstyle.cli.main import main;"
+        f"assert main(['styles', '--thumbnails', {str(tmp_path / 'small')!r}]) == 0;"
+        "loaded = {'tensorflow', 'keras', 'scipy'} & set(sys.modules); assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+# Films
+
+
+@pytest.fixture
+def film(album):
+    frames = [Image.effect_noise((32, 24), 80).convert("RGB") for _ in range(3)]
+    frames[0].save("film.gif", save_all=True, append_images=frames[1:], duration=80)
+    return Path("film.gif")
+
+
+@pytest.mark.usefixtures("film")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "film.gif ripple -o out.gif",
+        "film.gif --style ripple --output out.gif",
+        "-o out.gif film.gif ripple",
+        "--steady 0 film.gif ripple -o out.gif",
+    ],
+)
+def test_video_paints_a_film(arguments, capsys):
+    assert cli.main(["video", *arguments.split()]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "out.gif\n"
+    assert "frame 3/3" in captured.err
+    with Image.open("out.gif") as painted:
+        assert (painted.n_frames, painted.size) == (3, (32, 24))
+
+
+@pytest.mark.usefixtures("film")
+def test_video_stopped_by_ctrl_c_keeps_what_is_painted(monkeypatch, capsys):
+    from tfstyle.video import Painter
+
+    class Interrupted(Painter):
+        def __call__(self, frame):
+            if self._frame is not None:
+                signal.raise_signal(signal.SIGINT)
+            return super().__call__(frame)
+
+    monkeypatch.setattr("tfstyle.video.Painter", Interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    assert cli.main(["video", "film.gif", "ripple", "-o", "out.gif"]) == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    captured = capsys.readouterr()
+    assert captured.out == "out.gif\n"
+    assert "stopped early; the film has its first 2 frames" in captured.err
+    assert Image.open("out.gif").n_frames == 2
+
+
+@pytest.mark.usefixtures("film")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["gone.gif", "ripple", "-o", "out.gif"], "There is no film 'gone.gif'"),
+        (["film.gif", "monet", "-o", "out.gif"], "`style` must be one of ('ripple', 'calm', 'st"),
+        (["film.gif", "gone.keras", "-o", "out.gif"], "gone.keras"),
+        (["film.gif", "ripple", "-o", "out.avi"], "one of .mp4, .mov, .mkv, .m4v, .gif"),
+        (["film.gif", "ripple", "-o", "out.gif", "--steady", "2"], "`steady` must lie between"),
+        (["film.gif", "ripple", "-o", "out.gif", "--style-weights", "1", "2"], "network's 1 sty"),
+    ],
+)
+def test_video_refuses_bad_input_in_one_line(arguments, text, capsys):
+    assert cli.main(["video", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("tfstyle video: ")
+    assert text in captured.err

@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from tfstyle.config import LAYERS, Recipe
+from tfstyle.config import LAYERS, PaintConfig, Recipe, with_fields
 from tfstyle.losses import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.networks import PIXELS
 from tfstyle.presets import RECIPES, recipe_with
@@ -291,3 +291,52 @@ def test_recipe_rejects_values_of_the_wrong_type(fields, text):
 def test_recipe_takes_the_ends_of_ranges(fields):
     ((field, value),) = fields.items()
     assert getattr(Recipe(**fields), field) == value
+
+
+# How a trained network paints
+
+
+def test_paint_config_leaves_size_and_painting_as_they_are_by_default():
+    assert dataclasses.asdict(PaintConfig()) == {
+        "size": None,
+        "strength": 1.0,
+        "stroke_size": 1.0,
+        "color": "style",
+        "statistics": "auto",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "text"),
+    [
+        ({"size": 15}, ValueError, r"`size` must be at least 16 px\. Received: size=15\."),
+        ({"size": 40.0}, TypeError, r"`size` must be int or None\. Received: size=40\.0\."),
+        ({"strength": -0.1}, ValueError, r"`strength` must lie between 0 and 1.*strength=-0\.1\."),
+        ({"strength": 1.1}, ValueError, r"`strength` must lie between 0 and 1.*strength=1\.1\."),
+        ({"strength": float("nan")}, ValueError, r"`strength` must be finite"),
+        ({"strength": True}, TypeError, r"`strength` must be float\. Received: strength=True\."),
+        ({"stroke_size": 0}, ValueError, r"`stroke_size` must lie between 0\.1 and 10\. .*=0\.0\."),
+        ({"stroke_size": 11}, ValueError, r"`stroke_size` must lie between 0\.1 and 10"),
+        ({"color": "recolor"}, ValueError, r"`color` must be one of \('style', 'content'\)"),
+        ({"statistics": "some"}, ValueError, r"`statistics` must be one of \('auto', 'whole', 'sa"),
+    ],
+)
+def test_paint_config_rejects_what_cannot_be_used(fields, error, text):
+    with pytest.raises(error, match=text):
+        PaintConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"size": 16}, {"strength": 0}, {"strength": 1}, {"stroke_size": 0.1}, {"stroke_size": 10}],
+)
+def test_paint_config_takes_the_ends_of_ranges(fields):
+    ((field, value),) = fields.items()
+    assert getattr(PaintConfig(**fields), field) == value
+
+
+def test_with_fields_lists_the_fields_where_one_is_unknown():
+    assert with_fields(PaintConfig(size=40), strength=0.5) == PaintConfig(size=40, strength=0.5)
+    text = r"A PaintConfig has no field 'steps'\. Its fields: size, strength, stroke_size, color, "
+    with pytest.raises(TypeError, match=text):
+        with_fields(PaintConfig(), steps=3)

@@ -1,10 +1,12 @@
 """Photographs to train on: sources, unusable pictures, order, crops, the pipeline."""
 
+import atexit
 import collections
 import io
 import subprocess
 import sys
 import threading
+import time
 import types
 import zipfile
 
@@ -537,3 +539,27 @@ def test_batches_let_the_process_end(steps):
     process = subprocess.run(command, timeout=60, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout == "(2, 24, 24, 3)\n"
+
+
+def test_batches_read_nothing_once_python_is_ending(steps, monkeypatch):
+    photos = Photos(steps)
+    counts = count_reads(photos)
+    monkeypatch.setattr(data._reading, "closed", True)
+    np.testing.assert_array_equal(take(1, photos, **WHOLE, batch_size=2)[0], 0)
+    assert not counts
+
+
+def test_reading_waits_for_what_is_under_way():
+    reading, begun, ended = data._Reading(), threading.Event(), threading.Event()
+    atexit.unregister(reading.close)
+
+    def read():
+        with reading:
+            begun.set()
+            time.sleep(0.2)
+            ended.set()
+
+    threading.Thread(target=read).start()
+    begun.wait()
+    reading.close()
+    assert ended.is_set()

@@ -51,7 +51,7 @@ def floor_of(name):
     """Where a module stands: each may import only what stands before it."""
     order = (
         "version config presets images colors losses features networks model callbacks "
-        "inspection optimize data training_callbacks training painting zoo transfer video"
+        "inspection optimize data painting training_callbacks training zoo transfer video"
     ).split()
     return order.index(name.removeprefix("tfstyle.")) if name.count(".") == 1 else len(order)
 

@@ -4,12 +4,20 @@ import re
 import shlex
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 from PIL import Image
 
+from tfstyle.cli import train
 from tfstyle.cli.main import main
+from tfstyle.cli.paint import trained_style
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+TINY = [
+    *("--width", "0.25", "--blocks", "1", "--sizes", "32", "--content-size", "32", "40"),
+    *("--style-size", "32", "--batch-size", "2", "--steps", "2", "--precision", "float32"),
+]
 FAST = ["--size", "40", "--steps", "2", "--scales", "1", "--precision", "float32"]
 
 
@@ -17,8 +25,10 @@ FAST = ["--size", "40", "--steps", "2", "--scales", "1", "--precision", "float32
 def small_world(tmp_path, monkeypatch, fake_vgg):
     """Pictures by the README's names, and recipes that take no time."""
     monkeypatch.chdir(tmp_path)
-    for name in ("cat.jpg", "starry_night.jpg", "wave.jpg"):
+    Path("photos").mkdir()
+    for name in ("cat.jpg", "starry_night.jpg", "wave.jpg", "painting.jpg", "photos/dog.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
+    iio.imwrite("film.mp4", np.zeros((4, 32, 48, 3), np.uint8), fps=8)
     from tfstyle import transfer
 
     plain = transfer.recipe_with
@@ -46,8 +56,12 @@ def test_tfstyle_commands_run():
         shlex.split(line, comments=True)
         for block in blocks("sh")
         for line in block.replace("\\\n", " ").splitlines()
-        if line.startswith("tfstyle ")
+        if line.startswith("tfstyle")
     ]
     assert lines
-    for _, *arguments in lines:
-        assert main(arguments + (FAST if arguments[0] == "stylize" else [])) == 0, arguments
+    for command, *arguments in lines:
+        if command == "tfstyle-train":
+            assert train.run(arguments + TINY) == 0, arguments
+        else:
+            optimized = arguments[0] == "stylize" and trained_style(arguments) is None
+            assert main(arguments + (FAST if optimized else [])) == 0, arguments

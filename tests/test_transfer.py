@@ -5,7 +5,12 @@ import pytest
 from PIL import Image
 
 import tfstyle
-from tfstyle.images import read_image
+from tfstyle import zoo
+from tfstyle.colors import keep_colors
+from tfstyle.config import PaintConfig
+from tfstyle.images import read_image, resize, to_pil
+from tfstyle.painting import paint
+from tfstyle.transfer import paint_photo
 
 FAST = {"size": 40, "steps": 2, "scales": (1.0,), "precision": "float32"}
 
@@ -89,7 +94,6 @@ def test_color_content_keeps_the_photographs_chroma(painting):
 @pytest.mark.usefixtures("fake_vgg")
 def test_color_recolor_paints_with_a_recolored_painting(photo, painting):
     from tfstyle.colors import recolor
-    from tfstyle.images import resize
 
     rgb = resize(read_image(photo).rgb, FAST["size"])
     recolored = recolor(read_image(painting).rgb, rgb)
@@ -118,3 +122,107 @@ def test_stylize_refuses_bad_input(photo, painting, arguments, error, text, monk
     monkeypatch.setattr("tfstyle.features.load_network", too_late)
     with pytest.raises(error, match=text):
         tfstyle.stylize(photo, **({"style": painting} | arguments))
+
+
+# Trained styles
+
+
+def assert_alike(picture, other):
+    """Compare two pictures, give or take a level: what is added in another order can round so."""
+    assert (picture.mode, picture.size) == (other.mode, other.size)
+    np.testing.assert_allclose(np.float32(picture), np.float32(other), atol=1)
+
+
+@pytest.mark.parametrize("form", ["name", "path", "text"])
+def test_stylize_takes_a_trained_style_by_name_or_file(photo, tiny_zoo, form):
+    path = tiny_zoo / "ripple.keras"
+    style = {"name": "ripple", "path": path, "text": str(path)}[form]
+    result = tfstyle.stylize(photo, style)
+    expected = to_pil(paint(zoo.load(path), read_image(photo).rgb))
+    assert_alike(result, expected)
+    assert np.abs(np.float32(result) - np.float32(Image.open(photo))).mean() > 10
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+@pytest.mark.parametrize("size", [(49, 37), (37, 49), (16, 70), (64, 64)])
+def test_stylize_with_a_trained_style_keeps_the_photographs_size(size):
+    photo = Image.effect_noise(size, 80).convert("RGB")
+    assert tfstyle.stylize(photo, "ripple").size == size
+    assert tfstyle.stylize(photo, "ripple", size=None).size == size
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_stylize_with_a_trained_style_paints_at_the_size_given(photo):
+    result = tfstyle.stylize(photo, "ripple", size=24)
+    assert result.size == (24, 18)
+    assert_alike(result, tfstyle.stylize(resize(read_image(photo).rgb, 24), "ripple"))
+    assert tfstyle.stylize(photo, "ripple", size=96).size == (96, 72)
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+@pytest.mark.parametrize("size", [None, 20])
+def test_stylize_with_a_trained_style_puts_transparency_back(size):
+    photo = Image.effect_noise((40, 30), 80).convert("RGBA")
+    mask = Image.linear_gradient("L").resize((40, 30))
+    photo.putalpha(mask)
+    result = tfstyle.stylize(photo, "ripple", size=size)
+    assert (result.mode, result.size) == ("RGBA", (size or 40, (size or 40) * 3 // 4))
+    expected = mask.resize(result.size, Image.Resampling.LANCZOS)
+    np.testing.assert_allclose(np.asarray(result)[..., 3], np.asarray(expected), atol=1)
+
+
+def test_color_content_keeps_the_chroma_with_a_trained_style(tiny_zoo):
+    photo = np.random.default_rng(0).random((33, 40, 3), np.float32)
+    result = tfstyle.stylize(photo, "ripple", color="content")
+    painted = paint(zoo.load(tiny_zoo / "ripple.keras"), photo)
+    assert_alike(result, to_pil(keep_colors(painted, photo)))
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_strength_of_a_trained_style_goes_from_photograph_to_painting(photo):
+    none, half, full = (tfstyle.stylize(photo, "ripple", strength=s) for s in (0, 0.5, 1))
+    assert none.tobytes() == Image.open(photo).tobytes()
+    middle = (np.float32(none) + np.float32(full)) / 2
+    np.testing.assert_allclose(np.float32(half), middle, atol=1.5)
+
+
+def test_stylize_takes_the_style_named_of_a_network_of_several(photo, tiny_zoo):
+    weather = tiny_zoo / "weather.keras"
+    calm, storm = (tfstyle.stylize(photo, name) for name in ("calm", "storm"))
+    assert_alike(calm, tfstyle.stylize(photo, weather))
+    assert_alike(storm, tfstyle.stylize(photo, weather, style_weights=[0, 2]))
+    both = tfstyle.stylize(photo, "calm", style_weights=(1, 1))
+    for alone in (calm, storm):
+        assert np.abs(np.float32(both) - np.float32(alone)).mean() > 2
+
+
+def test_paint_photo_paints_as_stylize_does(photo, tiny_zoo):
+    style = zoo.find(tiny_zoo / "weather.keras")
+    config = PaintConfig(size=32, stroke_size=2, strength=0.5)
+    result = paint_photo(read_image(photo), style, config)
+    assert_alike(result, tfstyle.stylize(photo, "calm", size=32, stroke_size=2, strength=0.5))
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"recipe": "tutorial"}, TypeError, "A trained style takes neither `recipe` nor `start_f"),
+        ({"start_from": "photo.png"}, TypeError, "takes neither `recipe` nor `start_from`"),
+        ({"steps": 3}, TypeError, "A PaintConfig has no field 'steps'. Its fields: size, strength"),
+        ({"size": 15}, ValueError, "`size` must be at least 16 px. Received: size=15"),
+        ({"strength": 2}, ValueError, "`strength` must lie between 0 and 1"),
+        ({"style_weights": [1, 2]}, ValueError, "each of the network's 1 styles"),
+        ({"style": "gone.keras"}, FileNotFoundError, "gone.keras"),
+    ],
+)
+def test_stylize_with_a_trained_style_refuses_bad_input(photo, arguments, error, text):
+    with pytest.raises(error, match=text):
+        tfstyle.stylize(photo, **({"style": "ripple"} | arguments))
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_stylize_with_a_trained_style_refuses_a_missing_photograph(monkeypatch):
+    monkeypatch.setattr(zoo, "load", lambda path: pytest.fail("too late"))
+    with pytest.raises(FileNotFoundError, match=r"gone\.png"):
+        tfstyle.stylize("gone.png", "ripple")

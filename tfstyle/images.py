@@ -95,7 +95,8 @@ def read_small(source, short_side):
         image = _turn_upright(_decode(opened, name, short_side), name)
         image = _to_srgb(image, name)
     if image.mode in _DEEP_GREY:
-        image = Image.fromarray((_to_pixels(image) >> 8).astype(np.uint8))
+        grey = _to_unit_range(_to_pixels(image), name)[..., 0]
+        image = Image.fromarray((grey * 255).round().astype(np.uint8))
     if image.mode in ("LA", "RGBA"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

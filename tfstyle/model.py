@@ -145,14 +145,23 @@ class StyleContentModel(keras.Model):
         import tensorflow as tf
 
         content, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+        replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
             loss = self.compute_loss(content, y_pred=self(content, training=True))
             # Devices add their gradients up.
-            loss = loss / self.distribute_strategy.num_replicas_in_sync
-            loss = self.optimizer.scale_loss(loss)
+            loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return self.get_metrics_result()
+        gradient = tape.gradient(loss, variables)
+        if replicas > 1:
+            # Keras clips and looks for overflow before it adds up: let all devices have the same.
+            mean = tf.distribute.ReduceOp.MEAN
+            gradient = tf.distribute.get_replica_context().all_reduce(mean, gradient)
+        self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
+        metrics = self.get_metrics_result()
+        if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras takes the mean over workers along an axis, which scalars lack.
+            metrics = {name: value[None] for name, value in metrics.items()}
+        return metrics
 
     def test_step(self, *args):
         if keras.backend.backend() != "tensorflow":

@@ -417,11 +417,10 @@ def _extend(x, border, mirror=True):
     pad falls out of LiteRT's fast path and splits the graph.
     """
     for axis in (1, 2):
-        length = ops.shape(x)[axis]
 
-        def piece(start, axis=axis, length=length, x=x):
-            start = start if start >= 0 else length + start
-            return x[:, start : start + 1] if axis == 1 else x[:, :, start : start + 1]
+        def piece(start, axis=axis, x=x):
+            pixel = slice(start, start + 1 or None)
+            return x[:, pixel] if axis == 1 else x[:, :, pixel]
 
         near, far = list(range(border, 0, -1)), list(range(-2, -2 - border, -1))
         if not mirror:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -30,10 +31,10 @@ def load_painter(path):
     """
     from tfstyle.networks import Generator
 
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no network '{path}'.")
     try:
         network = keras.saving.load_model(path, compile=False)
-    except FileNotFoundError:
-        raise
     except (ValueError, TypeError, OSError, KeyError) as error:
         raise ValueError(f"'{path}' does not hold a network of tfstyle: {error}") from error
     if not isinstance(network, Generator):
@@ -49,7 +50,7 @@ def paint(network, image, config=None, *, style_weights=None, moments=None):
         image: Float32 array `(height, width, 3)` in [0, 1].
         config: `PaintConfig`; its size and color are not looked at here.
         style_weights: A weight for each of the network's styles. Default: the first style.
-        moments: Statistics to use in place of those that the config says, as `sampled_moments`
+        moments: Statistics to use in place of those that the config says, as `picture_moments`
             returns them.
 
     Returns:
@@ -64,20 +65,14 @@ def paint(network, image, config=None, *, style_weights=None, moments=None):
     """
     config = config or PaintConfig()
     style_weights = checked_weights(network, style_weights)
-    height, width = image.shape[:2]
-    sides = (max(MIN_SIDE, round(side / config.stroke_size)) for side in (height, width))
-    photo = resize(image, tuple(sides))
-    statistics = config.statistics
-    if statistics == "auto":
-        statistics = "whole" if photo[..., 0].size <= WHOLE_PIXELS else "sampled"
+    photo, statistics = _at_stroke_size(image, config)
     if moments is None and statistics == "whole":
         stylized = np.asarray(_whole(network)(photo[None], style_weights))[0]
     else:
         if moments is None:
-            find = exact_moments if statistics == "exact" else sampled_moments
-            moments = find(network, photo, style_weights)
+            moments = MOMENTS[statistics](network, photo, style_weights)
         stylized = _in_pieces(network, photo, style_weights, moments)
-    stylized = resize(stylized, (height, width))
+    stylized = resize(stylized, image.shape[:2])
     if config.strength == 1:
         return stylized
     return image + np.float32(config.strength) * (stylized - image)
@@ -92,12 +87,32 @@ def checked_weights(network, style_weights):
     if style_weights is None:
         return np.eye(1, network.num_styles, dtype=np.float32)
     weights = np.asarray(style_weights, np.float32).reshape(1, -1)
-    if weights.size != network.num_styles or weights.min() < 0 or not weights.sum() > 0:
+    if weights.size != network.num_styles or weights.min() < 0 or not 0 < weights.sum() < np.inf:
         raise ValueError(
             f"`style_weights` must be a number of at least 0 for each of the network's "
             f"{network.num_styles} styles, one of them positive. Received: {style_weights}."
         )
     return weights / weights.sum()
+
+
+def picture_moments(network, image, config, style_weights):
+    """Return `[(mean, variance)]` for all instance norms, found as the config says."""
+    photo, statistics = _at_stroke_size(image, config)
+    return MOMENTS[statistics](network, photo, style_weights)
+
+
+def _at_stroke_size(image, config):
+    """Return a picture at the size that it is painted at, and how its statistics are found."""
+    sides = (max(MIN_SIDE, round(side / config.stroke_size)) for side in image.shape[:2])
+    photo = resize(image, tuple(sides))
+    if config.statistics != "auto":
+        return photo, config.statistics
+    return photo, "whole" if photo[..., 0].size <= WHOLE_PIXELS else "sampled"
+
+
+def whole_moments(network, image, style_weights):
+    """Return `[(mean, variance)]` for all instance norms, of a whole picture at once."""
+    return _finding(network)(image[None], style_weights)
 
 
 def sampled_moments(network, image, style_weights):
@@ -130,7 +145,7 @@ def exact_moments(network, image, style_weights):
         for piece, core, _ in _pieces(network, image):
             mean, square, positions = (
                 np.asarray(value, np.float64)
-                for value in look(piece[None], style_weights, known, core)
+                for value in look(piece[None], style_weights, known, np.int32(core))
             )
             total, squares = total + mean * positions, squares + square * positions
             count += positions
@@ -138,6 +153,9 @@ def exact_moments(network, image, style_weights):
         variance = np.maximum(squares / count - mean**2, 0)
         known = [*known, (mean.astype(np.float32), variance.astype(np.float32))]
     return known
+
+
+MOMENTS = {"whole": whole_moments, "sampled": sampled_moments, "exact": exact_moments}
 
 
 def _in_pieces(network, image, style_weights, moments):
@@ -194,6 +212,21 @@ def _known(network):
 
 
 @functools.lru_cache(maxsize=8)
+def _finding(network):
+    def find(images, style_weights):
+        found = []
+
+        def normalize(norm, x):
+            found.append(norm.moments(x))
+            return norm(x, style_weights, found[-1])
+
+        network(images, normalize=normalize)
+        return found
+
+    return compiled(find)
+
+
+@functools.lru_cache(maxsize=8)
 def _sampling(network):
     def find(images, style_weights):
         found = []
@@ -224,7 +257,7 @@ def _looking(network, number):
         network.paint(images, normalize=normalize)  # what comes after is not computed
         x = ops.cast(seen[number], "float32")
         cell = height // ops.shape(x)[1]
-        top, bottom, left, right = (edge // cell for edge in core)
+        top, bottom, left, right = (core[i] // cell for i in range(4))
         x = x[:, top:bottom, left:right]
         positions = ops.shape(x)[1] * ops.shape(x)[2]
         mean = ops.mean(x, (1, 2), keepdims=True)

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ from tfstyle.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.images import read_image, resize, to_pil
 from tfstyle.model import LOSSES, StyleContentModel
 from tfstyle.networks import GENERATORS
+from tfstyle.painting import paint
 from tfstyle.presets import training_with
 from tfstyle.training_callbacks import BatchNaN, Sheet, TensorBoard, TrainingProgress
 from tfstyle.version import __version__
@@ -46,14 +48,17 @@ def train(
 
     Args:
         style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
-        content: Photographs to train on; see `tfstyle.data.Photos`.
+        content: Photographs to train on: what `tfstyle.data.Photos` takes, or a `Photos`, whose
+            `bad` then tells which could not be used.
         output: Path of the network to write, ending in `.keras`.
         config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.
-        about: For each style a line on painter, work and licence, kept in the network's `card`.
+        about: For each style a line on painter, work and licence, kept in the network's `card`;
+            of one style also the line itself.
         init: Path of a network of the same shape to start from.
         validation: Photographs for the sheet of examples. Default: the first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
-            environment variable TF_CONFIG describes a cluster, all its workers.
+            environment variable TF_CONFIG describes a cluster, all its workers, who must see the
+            same files; only the first writes.
         checkpoint_minutes: Time between checkpoints.
         log_dir: Folder for TensorBoard. Default: none is written.
         callbacks: Keras callbacks.
@@ -71,19 +76,27 @@ def train(
     config = training_with(config, **fields)
     output = _checked_output(output)
     paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
+    about = [about] if isinstance(about, str) else list(about)
+    if not len(about) <= len(paths) > 0:
+        raise ValueError(
+            "`style` must name at least one painting, and `about` have at most one line for each. "
+            f"Received: {len(paths)} styles, {len(about)} lines."
+        )
     paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
-    photos = Photos(content)
+    photos = content if isinstance(content, Photos) else Photos(content)
+    photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
     examples = Photos(validation) if validation else photos
+    # A cluster wants to be met before TensorFlow computes anything.
+    strategy = _strategy(devices, config.batch_size)
     network = load_network(config.network, config.network_weights)
     precision = fastest_precision() if config.precision == "auto" else config.precision
 
-    strategy = _strategy(devices)
     with strategy.scope() if strategy else contextlib.nullcontext():
         keras.utils.set_random_seed(config.seed)
         generator = _generator(config, len(paths), precision, init)
         model = _model(config, network, generator, precision, paintings)
     identity = _identity(config, precision, paintings, photos, init)
-    run = Run(model, config, output, identity, checkpoint_minutes)
+    run = Run(model, photos, config, output, identity, checkpoint_minutes)
     run.restore()
     watchers = [
         *callbacks,
@@ -112,7 +125,7 @@ def train(
             break
     run.save()
     generator = _in_float32(generator)
-    generator.card = _card(config, paths, about, paintings, photos, run)
+    generator.card = _card(config, paths, about, generator, photos, run)
     if run.done and run.writes:
         temporary = output.with_name(f".{output.stem}.part.keras")
         generator.save(temporary)
@@ -126,13 +139,13 @@ class Run(keras.callbacks.Callback):
     Attributes:
         step: Steps done.
         phases: For each of the config's sizes, the size and the step it ends at.
-        bad: Names of photographs that could not be used.
+        losses: Moving averages of the losses.
         folder: Folder of what is kept beside the output.
     """
 
-    def __init__(self, model, config, output, identity, minutes):
+    def __init__(self, model, photos, config, output, identity, minutes):
         super().__init__()
-        self.step, self.config, self.identity = 0, config, identity
+        self.step, self.photos, self.config, self.identity = 0, photos, config, identity
         self.folder = output.with_suffix(".training")
         self.losses = {name: float("nan") for name in LOSSES}
         self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
@@ -150,11 +163,14 @@ class Run(keras.callbacks.Callback):
     @property
     def writes(self):
         """Whether this process is the one of a cluster that writes files."""
-        task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-        return task.get("index", 0) == 0 and task.get("type", "worker") in ("worker", "chief")
+        cluster, task = _cluster()
+        first = ("chief" if cluster.get("chief") else "worker", 0)
+        return (task.get("type", first[0]), int(task.get("index", 0))) == first
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
+        if not math.isfinite(float(logs["loss"])):
+            return  # the weights may be spoiled: no checkpoint
         # A moving average, since a batch's losses say little.
         share = 1 / min(self.step, 100)
         for name in LOSSES:
@@ -176,6 +192,7 @@ class Run(keras.callbacks.Callback):
             str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
         }
         state = {"step": self.step, "losses": self.losses, "identity": self.identity}
+        state["bad"] = dict(self.photos.bad)
         temporary = self.folder / ".checkpoint.part"
         with open(temporary, "wb") as file:
             np.savez(file, state=json.dumps(state), **arrays)
@@ -205,6 +222,7 @@ class Run(keras.callbacks.Callback):
             for i, variable in enumerate(self._variables()):
                 variable.assign(arrays[str(i)])
         self.step, self.losses = state["step"], state["losses"]
+        self.photos.bad.update(state.get("bad", {}))
 
 
 def _phases(config):
@@ -226,14 +244,33 @@ def _checked_output(output):
     return output
 
 
-def _strategy(devices):
+def _cluster():
+    """Return the cluster and the own task that the environment describes."""
+    config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    return config.get("cluster", {}), config.get("task", {})
+
+
+def _strategy(devices, batch_size):
     """Return what shares batches among devices, or None for one."""
-    if os.environ.get("TF_CONFIG"):
+    cluster, _ = _cluster()
+    if sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) > 1:
         import tensorflow as tf
 
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if devices in (None, 1):
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    elif devices in (None, 1):
         return None
+    else:
+        strategy = _mirrored(devices)
+    if batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} devices. "
+            f"Received: batch_size={batch_size}."
+        )
+    return strategy
+
+
+def _mirrored(devices):
+    """Return what shares batches among the first devices of this machine."""
     import tensorflow as tf
 
     names = [
@@ -241,9 +278,9 @@ def _strategy(devices):
         for device in tf.config.list_physical_devices("GPU")
     ]
     names = names or [device.name for device in tf.config.list_logical_devices("CPU")]
-    if devices > len(names):
+    if not 1 <= devices <= len(names):
         raise ValueError(
-            f"`devices` must be at most {len(names)}, of which this machine has {names}. "
+            f"`devices` must be 1 to {len(names)}, of which this machine has {names}. "
             f"Received: devices={devices}."
         )
     return tf.distribute.MirroredStrategy(names[:devices])
@@ -254,10 +291,12 @@ def _generator(config, num_styles, precision, init):
         config.width, config.blocks, num_styles, dtype=precision
     )
     if init is not None:
+        if not Path(init).is_file():
+            raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
         try:
             other = keras.saving.load_model(init, compile=False)
             generator.set_weights(other.get_weights())
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"`init` must be a network of the same architecture, width, blocks and number of "
                 f"styles. Received: '{init}' ({error})."
@@ -273,9 +312,11 @@ def _model(config, network, generator, precision, paintings):
     (model.set_styles if len(paintings) > 1 else model.set_style)(
         [painting[None] for painting in paintings]
     )
+    # Each device clips its share of the gradient.
+    replicas = model.distribute_strategy.num_replicas_in_sync
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps, alpha=0.02),
-        global_clipnorm=config.gradient_norm,
+        global_clipnorm=config.gradient_norm and config.gradient_norm / replicas,
     )
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -286,9 +327,7 @@ def _model(config, network, generator, precision, paintings):
 
 def _in_float32(generator):
     """Return the network as it leaves training: in float32, whatever it was trained in."""
-    config = generator.get_config()
-    config.pop("dtype")
-    result = type(generator).from_config(config | {"name": generator.name})
+    result = type(generator).from_config(generator.get_config() | {"dtype": "float32"})
     result.set_weights(generator.get_weights())
     return result
 
@@ -308,13 +347,13 @@ def _identity(config, precision, paintings, photos, init):
     )
 
 
-def _card(config, paths, about, paintings, photos, run):
+def _card(config, paths, about, generator, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
     return {
         "styles": [
-            {"name": path.stem, "about": text, "thumbnail": _thumbnail(painting)}
-            for path, text, painting in zip(paths, abouts, paintings, strict=True)
+            {"name": path.stem, "about": text, "thumbnail": thumbnail(generator, index)}
+            for index, (path, text) in enumerate(zip(paths, abouts, strict=True))
         ],
         "training": {
             **json.loads(config.to_json()),
@@ -328,7 +367,10 @@ def _card(config, paths, about, paintings, photos, run):
     }
 
 
-def _thumbnail(painting):
+def thumbnail(generator, style):
+    """Paint the photograph that ships with the package; return a JPEG of 128 px as base64 text."""
+    photo = resize(read_image(files("tfstyle") / "pictures" / "lake.jpg").rgb, 384)
+    painted = paint(generator, photo, style_weights=np.eye(generator.num_styles)[style])
     file = io.BytesIO()
-    to_pil(resize(painting, 96)).save(file, "JPEG", quality=80)
+    to_pil(resize(painted, 128)).save(file, "JPEG", quality=80)
     return base64.b64encode(file.getvalue()).decode()

@@ -175,29 +175,38 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         import tensorflow as tf
 
-        self._writer = tf.summary.create_file_writer(str(self.folder))
+        self._writer = (
+            tf.summary.create_file_writer(str(self.folder))
+            if self.run.writes
+            else tf.summary.create_noop_writer()
+        )
         self._last = self.run.step, time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.run.step
         if step % self.every:
             return
-        import tensorflow as tf
-
         (before, then), now = self._last, time.monotonic()
         self._last = step, now
         with self._writer.as_default(step=step):
             for name in sorted(logs, key=lambda name: (name not in LOSSES, name)):
-                tf.summary.scalar(name, float(logs[name]))
-            tf.summary.scalar("learning_rate", float(self.model.optimizer.learning_rate))
+                _summarize("scalars", name, float(logs[name]))
+            _summarize("scalars", "learning_rate", float(self.model.optimizer.learning_rate))
             speed = (step - before) * self.run.config.batch_size / (now - then)
-            tf.summary.scalar("pictures_per_second", speed)
+            _summarize("scalars", "pictures_per_second", speed)
 
     def on_train_end(self, logs=None):
-        import tensorflow as tf
-
         sheet = self.run.folder / "sheet.png"
         if sheet.exists():
-            with self._writer.as_default(step=self.run.step):
-                tf.summary.image("sheet", np.asarray(Image.open(sheet))[None])
+            with self._writer.as_default(step=self.run.step), Image.open(sheet) as picture:
+                sides = [str(side).encode() for side in picture.size]
+                _summarize("images", "sheet", [*sides, sheet.read_bytes()])
         self._writer.close()
+
+
+def _summarize(plugin, name, value):
+    """Write a value for one of TensorBoard's plugins, which `tf.summary` needs installed."""
+    import tensorflow as tf
+
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": plugin})
+    tf.summary.write(name, tf.convert_to_tensor(value), metadata=metadata)

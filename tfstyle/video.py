@@ -1,9 +1,9 @@
 """Films: frame by frame through a trained network, with its sound, and calm where nothing moves."""
 
 import contextlib
-import functools
 import itertools
 import os
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -13,10 +13,16 @@ from PIL import Image, ImageSequence
 from tfstyle import colors, zoo
 from tfstyle.config import PaintConfig
 from tfstyle.images import check_output_path, resize, to_pil
-from tfstyle.painting import checked_weights, compiled, paint
+from tfstyle.painting import checked_weights, paint, picture_moments
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
-COPIED_SOUND = ("aac", "mp3", "ac3", "alac")  # what these files hold as it is
+COPIED_SOUND = ("aac", "ac3", "alac")  # what all these files hold as it is
+GIF_FPS = 50  # a GIF's frames last whole hundredths of a second, and browsers slow down one
+# H.264 wants even sides; players take HD films without a tag for BT.709, FFmpeg writes BT.601.
+EVEN_BT709 = (
+    "scale=ceil(iw/2)*2:ceil(ih/2)*2:out_color_matrix=bt709:out_range=tv,"
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+)
 STILL = 0.03  # difference of pixels in [0, 1] that counts as standing still
 CUT = 0.25  # mean difference of frames that counts as a new scene
 
@@ -61,26 +67,35 @@ def stylize_video(
         raise ValueError(
             f"`style` must be one of {tuple(zoo.styles())} or a .keras file. Received: {style!r}."
         )
-    film = _open_gif(source) if source.suffix.lower() == ".gif" else _open_film(source)
+    to_gif = output.suffix.lower() == ".gif"
+    if source.suffix.lower() == ".gif":
+        film = _open_gif(source)
+    else:
+        film = _open_film(source, GIF_FPS if to_gif else None)
+    if not to_gif:
+        _ffmpeg()  # if it is missing, that is said before anything is loaded
     network = zoo.load(trained.path)
     if style_weights is None:
         style_weights = np.eye(network.num_styles)[trained.index]
     painter = Painter(network, config, steady, style_weights)
-    count = 0
+    count, stopped = 0, False
 
     def painted():
-        nonlocal count
+        nonlocal count, stopped
         for frame in film.frames:
             yield np.asarray(to_pil(painter(np.float32(frame) / 255)))
             count += 1
             if on_frame and on_frame(count, film.total):
+                stopped = True
                 return
 
     temporary = output.with_name(f".{uuid.uuid4().hex}{output.suffix}")
-    write = _write_gif if output.suffix.lower() == ".gif" else _write_film
+    write = _write_gif if to_gif else _write_film
     try:
         with contextlib.closing(film.frames):
             write(temporary, painted(), film, source)
+        if stopped and film.sound and not to_gif:
+            _cut_sound(temporary, count / film.fps)
         os.replace(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
@@ -113,7 +128,7 @@ class Painter:
             change = np.abs(frame - self._frame).mean(-1, keepdims=True)
         if change is None or change.mean() > CUT:
             change = self._moments = None
-        self._moments = self._moments_of(frame)
+        self._moments = self._moved_moments(frame)
         picture = paint(
             self.network,
             frame,
@@ -127,10 +142,9 @@ class Painter:
         self._frame, self._picture = frame, picture
         return self._colored(picture, frame)
 
-    def _moments_of(self, frame):
+    def _moved_moments(self, frame):
         """Return the network's statistics of a frame, moved on slowly from those before."""
-        sides = (max(16, round(side / self.config.stroke_size)) for side in frame.shape[:2])
-        found = _moments(self.network)(resize(frame, tuple(sides))[None], self.style_weights)
+        found = picture_moments(self.network, frame, self.config, self.style_weights)
         if self._moments is None:
             return found
         return [
@@ -140,21 +154,6 @@ class Painter:
 
     def _colored(self, picture, frame):
         return colors.keep_colors(picture, frame) if self.config.color == "content" else picture
-
-
-@functools.lru_cache(maxsize=8)
-def _moments(network):
-    def find(images, style_weights):
-        found = []
-
-        def normalize(norm, x):
-            found.append(norm.moments(x))
-            return norm(x, style_weights, found[-1])
-
-        network(images, normalize=normalize)
-        return found
-
-    return compiled(find)
 
 
 def _blurred(change, radius=3):
@@ -175,12 +174,18 @@ class _Film:
         self.fps = fps or 1000 * len(durations) / max(1, sum(durations))
 
 
-def _open_film(path):
+def _open_film(path, fps_limit=None):
     ffmpeg = _ffmpeg()
     try:
-        frames = ffmpeg.read_frames(str(path))
+        with contextlib.closing(ffmpeg.read_frames(str(path))) as frames:
+            fps = _exact_fps(next(frames)["fps"] or 25.0)
+        fps = min(fps, fps_limit or fps)
+        # At a rate of its own a film whose frames last unequally would end out of time.
+        frames = ffmpeg.read_frames(str(path), output_params=["-r", repr(fps)])
         meta = next(frames)
-        total = ffmpeg.count_frames_and_secs(str(path))[0]
+        total, seconds = ffmpeg.count_frames_and_secs(str(path))
+        if abs(total - seconds * fps) > 2:
+            total = max(1, round(seconds * fps))
     except (OSError, RuntimeError, StopIteration) as error:
         raise ValueError(f"'{path}' is no film that FFmpeg can read.") from error
     width, height = meta["size"]
@@ -190,7 +195,13 @@ def _open_film(path):
             for frame in frames:
                 yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
 
-    return _Film(arrays(), total, fps=meta["fps"], sound=meta.get("audio_codec"))
+    return _Film(arrays(), total, fps=fps, sound=meta.get("audio_codec"))
+
+
+def _exact_fps(fps):
+    """Return a rate that FFmpeg prints with two digits: 24000/1001 for 23.98."""
+    ntsc = round(fps) * 1000 / 1001
+    return ntsc if fps % 1 and abs(fps - ntsc) < 0.0051 else fps
 
 
 def _open_gif(path):
@@ -225,27 +236,57 @@ def _write_film(path, pictures, film, source):
         first.shape[1::-1],
         fps=film.fps,
         codec="libx264",
-        macro_block_size=2,
+        macro_block_size=1,
         quality=None,
-        output_params=["-crf", "18"],
+        ffmpeg_log_level="error",
+        output_params=["-crf", "18", "-vf", EVEN_BT709],
         **sound,
     )
     writer.send(None)
     with contextlib.closing(writer):
         for picture in itertools.chain([first], pictures):
             writer.send(np.ascontiguousarray(picture))
+    if not path.is_file() or not path.stat().st_size:
+        raise OSError(f"FFmpeg could not write a {path.suffix} file of '{source}'.")
+
+
+def _cut_sound(path, seconds):
+    """End the sound of a film where its frames end."""
+    whole = path.with_name(f"{path.stem}_{path.suffix}")
+    os.replace(path, whole)
+    command = [_ffmpeg().get_ffmpeg_exe(), "-v", "error", "-i", whole]
+    command += ["-map", "0", "-c", "copy", "-t", f"{seconds:.6f}", path]
+    try:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    except subprocess.CalledProcessError as error:
+        raise OSError(f"FFmpeg could not cut the sound to {seconds:.2f} s.") from error
+    finally:
+        whole.unlink()
 
 
 def _write_gif(path, pictures, film, source):
-    durations = film.durations or [round(1000 / film.fps)] * film.total
-    # One palette for all frames would do harm; without dithering still areas stay still.
-    images = (
-        Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE) for picture in pictures
-    )
+    def quantized():
+        for picture, duration in zip(pictures, _gif_durations(film), strict=False):
+            # One palette for all frames would do harm; without dithering still areas stay still.
+            image = Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE)
+            image.info["duration"] = duration
+            yield image
+
+    images = quantized()
     first = next(images, None)
     if first is None:
         raise ValueError(f"'{source}' has no frames.")
-    first.save(path, save_all=True, append_images=images, duration=durations, loop=0)
+    first.save(path, save_all=True, append_images=images, loop=0)
+
+
+def _gif_durations(film):
+    """Yield milliseconds for each frame, in tens, that do not add up to a drift."""
+    if film.durations:
+        yield from film.durations
+        return
+    for number in itertools.count():
+        begin, end = (round(100 * count / film.fps) for count in (number, number + 1))
+        yield 10 * (end - begin)
 
 
 def _ffmpeg():

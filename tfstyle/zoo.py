@@ -50,11 +50,14 @@ def styles_of(path):
     try:
         with zipfile.ZipFile(path) as archive:
             card = json.loads(archive.read("config.json"))["config"]["card"]
-        return [
+        found = [
             Style(style["name"], path, index, card) for index, style in enumerate(card["styles"])
         ]
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"'{path}' does not hold a trained network of tfstyle.") from error
+    if not found:
+        raise ValueError(f"'{path}' holds a network whose card names no style.")
+    return found
 
 
 def find(style):
@@ -69,9 +72,14 @@ def find(style):
     return styles_of(style)[0] if Path(style).suffix == ".keras" else None
 
 
-@functools.lru_cache(maxsize=8)
 def load(path):
-    """Load a network, once."""
+    """Load a network, once as long as its file stays the same."""
+    path = Path(path).resolve()
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path, time):
     from tfstyle.painting import load_painter
 
     return load_painter(path)

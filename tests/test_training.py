@@ -1,0 +1,530 @@
+"""train(): files, going on, errors, precision, devices."""
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfstyle import training
+from tfstyle.config import TrainConfig
+from tfstyle.data import Photos
+from tfstyle.presets import training_with
+from tfstyle.training import train
+from tfstyle.version import __version__
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "width": 0.125,
+    "blocks": 1,
+    "sizes": (32,),
+    "content_size": (32, 40),
+    "style_size": 32,
+    "batch_size": 2,
+    "steps": 4,
+    "precision": "float32",
+}
+BOTH = ["wave.png", "stripes.png"]
+
+
+def make_pictures(folder):
+    """Put six photographs, of coarse noise, and two paintings into a folder."""
+    random = np.random.default_rng(0)
+    (folder / "photos").mkdir()
+    for i in range(6):
+        pixels = random.integers(0, 256, (5 + i, 7, 3), dtype=np.uint8)
+        photo = Image.fromarray(pixels).resize((60, 52), Image.Resampling.BICUBIC)
+        photo.save(folder / "photos" / f"photo{i}.jpg")
+    Image.radial_gradient("L").convert("RGB").save(folder / "wave.png")
+    stripes = np.indices((40, 50)).sum(0) // 3 % 2 == 0
+    Image.fromarray(stripes).convert("RGB").save(folder / "stripes.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, fake_vgg):
+    """A current folder with photographs and paintings; the loss network is the tiny one."""
+    monkeypatch.chdir(tmp_path)
+    return make_pictures(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_network):
+    """A finished run of two styles, not to be changed: folder, network, losses of each step."""
+    folder = make_pictures(tmp_path_factory.mktemp("finished"))
+    watch = Watch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(training, "load_network", lambda *args: tiny_network)
+        network = train(
+            BOTH,
+            "photos",
+            folder / "both.keras",
+            about=["Hokusai; public domain"],
+            callbacks=[watch],
+            **TINY | {"steps": 30},
+        )
+    return folder, network, watch.losses
+
+
+class Watch(keras.callbacks.Callback):
+    """Keep the loss of each step, and call functions of model and step, counted from 1 here."""
+
+    def __init__(self, before=None, after=None):
+        super().__init__()
+        self.losses, self.before, self.after = [], before, after
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.before:
+            self.before(self.model, len(self.losses) + 1)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses.append(float(logs["loss"]))
+        if self.after:
+            self.after(self.model, len(self.losses))
+
+
+def stop_after(last):
+    def stop(model, step):
+        model.stop_training = step == last
+
+    return Watch(after=stop)
+
+
+def farthest(one, other):
+    """Return the greatest distance between two networks' weights."""
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    return max(np.max(np.abs(a - b)) for a, b in pairs)
+
+
+# What a run leaves
+
+
+def test_train_lowers_the_loss(finished):
+    *_, losses = finished
+    assert len(losses) == 30
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("style_weights", [[1, 0], [0, 1], [0.5, 0.5]])
+def test_train_writes_the_network_it_returns(finished, style_weights):
+    folder, network, _ = finished
+    loaded = keras.saving.load_model(folder / "both.keras")
+    picture = np.random.default_rng(1).random((1, 24, 40, 3), np.float32)
+    style_weights = np.float32([style_weights])
+    np.testing.assert_array_equal(loaded(picture, style_weights), network(picture, style_weights))
+    assert loaded.card == network.card
+
+
+def test_train_leaves_network_checkpoint_and_sheet(finished):
+    folder, *_ = finished
+    names = {"both.keras", "both.training", "photos", *BOTH}
+    assert {path.name for path in folder.iterdir()} == names
+    kept = {path.name for path in (folder / "both.training").iterdir()}
+    assert kept == {"checkpoint.npz", "sheet.png"}
+
+
+def test_card_tells_styles_settings_and_losses(finished):
+    _, network, losses = finished
+    card = network.card
+    assert [(style["name"], style["about"]) for style in card["styles"]] == [
+        ("wave", "Hokusai; public domain"),
+        ("stripes", ""),
+    ]
+    counts = {"photographs": 6, "unusable_photographs": 0, "steps_done": 30}
+    settings = {k: value for k, value in card["training"].items() if k not in counts}
+    assert card["training"] == settings | counts
+    assert TrainConfig.from_json(json.dumps(settings)) == training_with(**TINY | {"steps": 30})
+    assert set(card["losses"]) == {"loss", "content_loss", "style_loss", "total_variation"}
+    assert card["losses"]["loss"] == pytest.approx(np.mean(losses), rel=1e-3)
+    assert card["versions"] == {"tfstyle": __version__, "keras": keras.__version__}
+
+
+def test_card_has_thumbnails_and_no_paths(finished):
+    folder, network, _ = finished
+    thumbnails = [base64.b64decode(style["thumbnail"]) for style in network.card["styles"]]
+    assert thumbnails[0] != thumbnails[1]
+    assert [max(Image.open(io.BytesIO(t)).size) for t in thumbnails] == [128, 128]
+    text = json.dumps([network.card["training"], network.card["losses"]])
+    assert not any(part in text for part in (str(folder), "photos", ".png", ".jpg"))
+
+
+def test_train_takes_a_config_a_line_about_and_tells_no_path_of_weights(folder):
+    config = training_with(**TINY, network_weights="/home/me/vgg.h5")
+    network = train(folder / "wave.png", "photos", "a.keras", config, about="ours", steps=2)
+    assert network.card["styles"][0]["about"] == "ours"
+    assert network.card["training"]["steps_done"] == 2
+    assert "/home/me" not in json.dumps(network.card)
+
+
+def test_a_finished_run_called_again_writes_the_same_network(folder):
+    first = train("wave.png", "photos", "a.keras", **TINY)
+    Path("a.keras").unlink()
+    again = train("wave.png", "photos", "a.keras", **TINY)
+    assert farthest(first, again) == 0
+    assert farthest(first, keras.saving.load_model("a.keras")) == 0
+    assert again.card == first.card
+
+
+@pytest.mark.usefixtures("folder")
+def test_photographs_that_cannot_be_used_are_counted_and_told():
+    Path("photos/broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    Image.new("RGB", (4, 4)).save("photos/dot.png")
+    photos, settings = Photos("photos"), TINY | {"steps": 8}
+    train("wave.png", photos, "a.keras", callbacks=[stop_after(6)], **settings)
+    assert set(photos.bad) == {"broken.jpg", "dot.png"}
+    # Those of before the break count as well.
+    network = train("wave.png", "photos", "a.keras", **settings)
+    assert network.card["training"]["unusable_photographs"] == 2
+    assert network.card["training"]["photographs"] == 8
+    assert "broken" not in json.dumps(network.card["training"])
+
+
+# Going on
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("style", "precision"), [("wave.png", "float32"), (BOTH, "mixed_float16")]
+)
+def test_a_run_broken_in_each_size_ends_as_one_that_was_not(style, precision):
+    settings = TINY | {"sizes": (32, 48), "steps": 12, "precision": precision}
+    whole, parts = Watch(), [stop_after(5), stop_after(5), Watch()]
+    expected = train(style, "photos", "whole.keras", callbacks=[whole], **settings)
+    for part in parts:
+        assert not Path("broken.keras").exists()
+        network = train(style, "photos", "broken.keras", callbacks=[part], **settings)
+    assert [len(part.losses) for part in parts] == [5, 5, 2]
+    losses = [loss for part in parts for loss in part.losses]
+    np.testing.assert_allclose(losses, whole.losses, rtol=1e-5)
+    assert farthest(network, expected) <= 1e-6
+    assert network.card["losses"] == pytest.approx(expected.card["losses"], rel=1e-3)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stopped_run_returns_the_network_so_far():
+    stopped = train("wave.png", "photos", "a.keras", callbacks=[stop_after(2)], **TINY)
+    assert stopped.card["training"]["steps_done"] == 2
+    assert not Path("a.keras").exists()
+    assert Path("a.training/sheet.png").exists()
+    assert Path("a.training/checkpoint.npz").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_killed_process_goes_on_from_its_checkpoint(fake_vgg):
+    settings = TINY | {"sizes": (32, 48), "steps": 12}
+    expected = train("wave.png", "photos", "whole.keras", **settings)
+    process = start(fake_vgg, "killed.keras", pause=0.2, checkpoint_minutes=0, **settings)
+    checkpoint, begun = Path("killed.training/checkpoint.npz"), time.monotonic()
+    try:
+        while steps_kept(checkpoint) < 3 and time.monotonic() < begun + 120:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    kept, rest = steps_kept(checkpoint), Watch()
+    assert 3 <= kept < 12
+    assert not Path("killed.keras").exists()
+    network = train("wave.png", "photos", "killed.keras", callbacks=[rest], **settings)
+    assert len(rest.losses) == 12 - kept
+    assert farthest(network, expected) <= 1e-6
+    assert farthest(keras.saving.load_model("killed.keras"), expected) <= 1e-6
+
+
+def steps_kept(checkpoint):
+    """Return the step at which a checkpoint was written; 0 if there is none."""
+    if not checkpoint.exists():
+        return 0
+    with np.load(checkpoint) as arrays:
+        return json.loads(str(arrays["state"]))["step"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_init_starts_from_another_networks_weights():
+    first = train("wave.png", "photos", "first.keras", **TINY)
+    settings = TINY | {"steps": 1, "learning_rate": 1e-6, "seed": 7}
+    near = train("stripes.png", "photos", "near.keras", init="first.keras", **settings)
+    assert 0 < farthest(near, first) <= 2e-6
+    fresh = train("stripes.png", "photos", "fresh.keras", **settings)
+    assert farthest(fresh, first) > 0.1
+
+
+# Errors, before any training
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    fail = lambda *args, **kwargs: pytest.fail("it was trained")  # noqa: E731
+    monkeypatch.setattr(training.StyleContentModel, "fit", fail)
+
+
+@pytest.mark.usefixtures("no_training", "fake_vgg")
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"learning_rate": 0.5}, r"learning_rate=0\.5 \(there: 0\.002\)"),
+        ({"seed": 3, "sizes": (48,)}, r"sizes=\[48\] \(there: \[32\]\), seed=3 \(there: 0\)"),
+        ({"precision": "mixed_bfloat16"}, r"precision='mixed_bfloat16' \(there: 'float32'\)"),
+        ({"style": BOTH[::-1]}, r"style='\w{16}' \(there: '\w{16}'\)"),
+        ({"init": "both.keras"}, r"init='both\.keras' \(there: None\)"),
+    ],
+)
+def test_a_run_of_other_settings_in_the_folder_is_refused(finished, monkeypatch, changes, text):
+    folder, *_ = finished
+    monkeypatch.chdir(folder)
+    arguments = {"style": BOTH, **TINY, "steps": 30} | changes
+    with pytest.raises(ValueError, match=rf"'both\.training' holds .* settings: {text}\. Delete"):
+        train(content="photos", output="both.keras", **arguments)
+
+
+@pytest.mark.usefixtures("no_training", "fake_vgg")
+def test_a_run_on_other_photographs_in_the_folder_is_refused(finished, monkeypatch, tmp_path):
+    folder, *_ = finished
+    monkeypatch.chdir(folder)
+    Image.open("wave.png").save(tmp_path / "one.png")
+    text = r"settings: content='1 photographs' \(there: '6 photographs'\)\."
+    with pytest.raises(ValueError, match=text):
+        train(BOTH, tmp_path, "both.keras", **TINY | {"steps": 30})
+
+
+@pytest.mark.usefixtures("no_training", "folder")
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"output": "a.h5"}, ValueError, r"`output` must end in \.keras\. Received: 'a\.h5'\."),
+        ({"output": "no/a.keras"}, FileNotFoundError, r"existing folder\..* the folder 'no' first\."),
+        ({"style": "gone.png"}, FileNotFoundError, "gone.png"),
+        ({"style": []}, ValueError, r"at least one painting.* Received: 0 styles, 0 lines\."),
+        ({"about": ["a", "b"]}, ValueError, r"one line for each\. Received: 1 styles, 2 lines\."),
+        ({"content": "gone"}, FileNotFoundError, "no file or folder 'gone' with photographs"),
+        ({"content": "empty"}, FileNotFoundError, "no photograph in 'empty'"),
+        ({"content": "broken"}, ValueError, r"photographs of 'broken' in a row cannot be used\..*jpg"),
+        ({"validation": "gone"}, FileNotFoundError, "no file or folder 'gone' with photographs"),
+        ({"validation": "broken"}, ValueError, r"No photograph of 'broken' can be used\."),
+        ({"init": "gone.keras"}, FileNotFoundError, r"no network 'gone\.keras' to start from"),
+        ({"init": "wave.png"}, ValueError, r"`init` must be a network .*Received: 'wave\.png'"),
+        ({"init": "vgg.keras"}, ValueError, r"`init` must be a network .*Received: 'vgg\.keras'"),
+        ({"devices": 0}, ValueError, r"`devices` must be 1 to \d+, of which .*devices=0\."),
+        ({"devices": 99}, ValueError, r"`devices` must be 1 to \d+, of which .*devices=99\."),
+        ({"config": "monet"}, ValueError, r"`training` must be one of .*Received: 'monet'\."),
+        ({"steps": 0}, ValueError, r"`steps` must be at least 1\."),
+    ],
+)
+def test_train_refuses_what_it_cannot_use_before_it_trains(changes, error, text, fake_vgg):
+    Path("empty").mkdir()
+    Path("broken").mkdir()
+    Path("broken/broken.jpg").write_bytes(b"no picture")
+    if changes.get("init") == "vgg.keras":
+        fake_vgg.save("vgg.keras")
+    arguments = {"style": "wave.png", "content": "photos", "output": "a.keras", **TINY} | changes
+    with pytest.raises(error, match=text):
+        train(**arguments)
+    assert not Path("a.training").exists()
+
+
+# Precision
+
+
+@pytest.mark.usefixtures("folder")
+def losses_in(precision, steps, **settings):
+    """Return the losses of each step, and the network."""
+    watch = Watch()
+    settings = TINY | {"precision": precision, "steps": steps} | settings
+    network = train("wave.png", "photos", f"{precision}.keras", callbacks=[watch], **settings)
+    return np.array(watch.losses), network
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("precision", "distance"), [("mixed_bfloat16", 0.05), ("mixed_float16", 0.2)])
+def test_mixed_precision_learns_as_float32_does(precision, distance, finished):
+    plain, _ = losses_in("float32", 30)
+    mixed, network = losses_in(precision, 30)
+    print(plain, mixed)
+    print("DISTANCE", precision, mixed[-5:].mean() / plain[-5:].mean() - 1)
+    assert mixed[-5:].mean() == pytest.approx(plain[-5:].mean(), rel=distance)
+    for each in (network, keras.saving.load_model(f"{precision}.keras")):
+        assert each.dtype_policy.name == "float32"
+        assert {layer.compute_dtype for layer in each._flatten_layers()} == {"float32"}
+        assert {weight.dtype for weight in each.weights} == {"float32"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_mixed_precision_learns_as_float32_does_for_a_thousand_steps():
+    plain, _ = losses_in("float32", 1000)
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        mixed, _ = losses_in(precision, 1000)
+        print("DISTANCE", precision, mixed[-100:].mean() / plain[-100:].mean() - 1)
+        assert mixed[-100:].mean() == pytest.approx(plain[-100:].mean(), rel=0.05)
+
+
+def poison(*steps, factor):
+    """Let a weight be `factor` times as large during some steps."""
+    kept = {}
+
+    def before(model, step):
+        if step in steps:
+            kernel = model.stylizer.trainable_variables[0]
+            kept["weights"] = model.stylizer.get_weights()
+            kernel.assign(kernel * factor)
+            kept["changed"] = model.stylizer.get_weights()
+
+    def after(model, step):
+        if step in steps:
+            kept["left"] = model.stylizer.get_weights()
+            model.stylizer.set_weights(kept["weights"])
+
+    return Watch(before, after), kept
+
+
+@pytest.mark.usefixtures("folder")
+def test_overflow_in_float16_is_skipped_and_training_goes_on():
+    watch, kept = poison(12, factor=1e5)
+    settings = TINY | {"steps": 20, "precision": "mixed_float16"}
+    network = train("wave.png", "photos", "a.keras", callbacks=[watch], **settings)
+    finite = np.isfinite(watch.losses)
+    print(watch.losses)
+    assert list(np.flatnonzero(~finite)) == [11]
+    for changed, left in zip(kept["changed"], kept["left"], strict=True):
+        np.testing.assert_array_equal(changed, left)
+    assert np.mean(watch.losses[-3:]) < watch.losses[0]
+    assert np.isfinite(list(network.card["losses"].values())).all()
+    assert all(np.isfinite(weight).all() for weight in network.get_weights())
+
+
+@pytest.mark.usefixtures("folder")
+def test_nan_in_float32_stops_and_names_step_and_photographs():
+    watch, _ = poison(3, factor=np.nan)
+    photos = Photos("photos")
+    names = [photos.names[photos.number(position)] for position in (4, 5)]
+    text = rf"nan at step 3, on {', '.join(names)}\. Look at .*precision='float32'.* is kept\."
+    arguments = {"callbacks": [watch], "checkpoint_minutes": 0, **TINY}
+    with pytest.raises(FloatingPointError, match=text):
+        train("wave.png", photos, "a.keras", **arguments)
+    # The checkpoint is of the step before, and the run goes on from there.
+    assert steps_kept(Path("a.training/checkpoint.npz")) == 2
+    assert not Path("a.keras").exists()
+    expected = train("wave.png", "photos", "whole.keras", **TINY)
+    assert farthest(train("wave.png", "photos", "a.keras", **TINY), expected) <= 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_xla_learns_the_same():
+    plain, _ = losses_in("float32", 6)
+    compiled, _ = losses_in("float32", 6, xla=True)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-3)
+
+
+# Devices
+
+SCRIPT = """
+import json, sys, time
+import keras
+import tensorflow as tf
+settings = json.loads(sys.argv[1])
+if settings.get("devices"):
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * settings["devices"],
+    )
+from tfstyle import training
+
+class Slowly(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        time.sleep(PAUSE)
+
+training.load_network = lambda *args: keras.saving.load_model("vgg.keras")
+network = training.train(callbacks=[Slowly()], **settings)
+"""
+
+
+def start(network, output, *, pause=0.0, environment=(), **settings):
+    """Start `train` in a process of its own."""
+    if not Path("vgg.keras").exists():
+        network.save("vgg.keras")
+    settings = {"style": "wave.png", "content": "photos", "output": output} | settings
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.replace("PAUSE", str(pause)), json.dumps(settings)],
+        env=os.environ | {"PYTHONPATH": paths} | dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_devices_learn_as_one_does(fake_vgg):
+    settings = TINY | {"style": BOTH, "batch_size": 4, "steps": 6}
+    process = start(fake_vgg, "two.keras", devices=2, log_dir="events", **settings)
+    one = train(content="photos", output="one.keras", **settings)
+    assert process.wait(timeout=200) == 0, process.communicate()[0]
+    two = keras.saving.load_model("two.keras")
+    print("DISTANCE", farthest(one, two))
+    assert farthest(one, two) <= 1e-4
+    assert two.card["losses"] == pytest.approx(one.card["losses"], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_two_workers_learn_as_one_does_and_the_first_writes(fake_vgg, precision):
+    settings = TINY | {"batch_size": 4, "steps": 6, "precision": precision}
+    workers = []
+    with socket.socket() as first, socket.socket() as second:
+        for port in (first, second):
+            port.bind(("localhost", 0))
+            workers.append(f"localhost:{port.getsockname()[1]}")
+    processes = []
+    for index in range(2):
+        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        environment = {"TF_CONFIG": json.dumps(task)}
+        output, log_dir = f"{index}.keras", f"events{index}"
+        processes.append(
+            start(fake_vgg, output, environment=environment, log_dir=log_dir, **settings)
+        )
+    for process in processes:
+        assert process.wait(timeout=300) == 0, process.communicate()[0]
+    one = train("wave.png", "photos", "one.keras", **settings)
+    print("DISTANCE", farthest(one, keras.saving.load_model("0.keras")))
+    assert not Path("1.keras").exists()
+
+
+@pytest.mark.usefixtures("no_training", "folder")
+def test_a_batch_must_be_shared_evenly(monkeypatch):
+    import tensorflow as tf
+
+    strategy = type("Strategy", (), {"num_replicas_in_sync": 4})()
+    monkeypatch.setattr(training, "_mirrored", lambda devices: strategy)
+    text = r"`batch_size` must be a multiple of the 4 devices\. Received: batch_size=2\."
+    with pytest.raises(ValueError, match=text):
+        train("wave.png", "photos", "a.keras", devices=4, **TINY)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "task", "writes"),
+    [
+        ({}, {}, True),
+        ({"worker": ["a", "b"]}, {"type": "worker", "index": 0}, True),
+        ({"worker": ["a", "b"]}, {"type": "worker", "index": 1}, False),
+        ({"chief": ["a"], "worker": ["b"]}, {"type": "chief", "index": 0}, True),
+        ({"chief": ["a"], "worker": ["b"]}, {"type": "worker", "index": 0}, False),
+        ({"worker": ["a"], "evaluator": ["b"]}, {"type": "evaluator", "index": 0}, False),
+    ],
+)
+def test_one_process_of_a_cluster_writes(monkeypatch, cluster, task, writes):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    assert training.Run.writes.fget(None) is writes

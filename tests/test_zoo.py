@@ -1,0 +1,163 @@
+"""The styles that ship with the package: names, cards, files."""
+
+import base64
+import io
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfstyle import zoo
+
+FOLDER = zoo.FOLDER
+SHIPPED = sorted(FOLDER.glob("*.keras"))
+
+
+def shipped(test):
+    """Run a test for each network that ships with the package."""
+    if not SHIPPED:
+        return pytest.mark.skip(reason="no style is in tfstyle/styles yet")(test)
+    return pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)(test)
+
+
+def test_styles_lists_each_style_of_each_network(tiny_zoo):
+    styles = zoo.styles()
+    assert list(styles) == ["ripple", "calm", "storm"]
+    storm = styles["storm"]
+    assert (storm.name, storm.path, storm.index) == ("storm", tiny_zoo / "weather.keras", 1)
+    assert storm.about == "about storm"
+    assert [style["name"] for style in storm.card["styles"]] == ["calm", "storm"]
+
+
+def test_styles_of_an_empty_folder_are_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "gone")
+    assert zoo.styles.__wrapped__() == {}
+
+
+def test_cards_are_read_without_keras():
+    code = (
+        "import sys; from tfstyle import zoo; found = zoo.styles();"
+        "[(style.about, style.card) for style in found.values()];"
+        "print(len(found), {'keras', 'tensorflow', 'scipy', 'jax'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, loaded = run.stdout.strip().split(" ", 1)
+    assert int(count) >= len(SHIPPED)
+    assert loaded == "set()"
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+def test_find_takes_names_and_files(tiny_styles, tmp_path):
+    assert zoo.find("storm") == zoo.styles()["storm"]
+    shutil.copy(tiny_styles / "weather.keras", tmp_path / "own.keras")
+    for path in (tmp_path / "own.keras", str(tmp_path / "own.keras")):
+        found = zoo.find(path)
+        assert (found.name, found.path, found.index) == ("calm", tmp_path / "own.keras", 0)
+
+
+@pytest.mark.parametrize(
+    "other", ["painting.jpg", "rippl", "", b"ripple", ["ripple"], None, np.zeros((16, 16, 3))]
+)
+@pytest.mark.usefixtures("tiny_zoo")
+def test_find_leaves_paintings_alone(other):
+    assert zoo.find(other) is None
+
+
+def write_archive(path, text):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", text)
+
+
+@pytest.mark.parametrize(
+    ("write", "error", "text"),
+    [
+        (lambda path: None, FileNotFoundError, "own.keras"),
+        (lambda path: path.mkdir(), OSError, "own.keras"),
+        (
+            lambda path: path.write_text("a painting"),
+            ValueError,
+            "own.keras' does not hold a train",
+        ),
+        (lambda path: path.write_bytes(b""), ValueError, "does not hold a trained network of tfst"),
+        (lambda path: write_archive(path, "{"), ValueError, "does not hold a trained network of"),
+        (lambda path: write_archive(path, "[]"), ValueError, "does not hold a trained network of"),
+        (
+            lambda path: keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path),
+            ValueError,
+            r"own.keras' does not hold a trained network of tfstyle\.",
+        ),
+        (
+            lambda path: write_archive(path, '{"config": {"card": {"styles": []}}}'),
+            ValueError,
+            r"own.keras' holds a network whose card names no style\.",
+        ),
+    ],
+)
+def test_find_says_what_is_wrong_with_a_file(tmp_path, write, error, text):
+    write(tmp_path / "own.keras")
+    with pytest.raises(error, match=text):
+        zoo.find(tmp_path / "own.keras")
+
+
+# Loading
+
+
+def test_load_loads_a_file_once(tiny_styles, monkeypatch):
+    network = zoo.load(tiny_styles / "ripple.keras")
+    assert zoo.load(str(tiny_styles / "ripple.keras")) is network
+    monkeypatch.chdir(tiny_styles)
+    assert zoo.load("ripple.keras") is network
+
+
+def test_load_sees_that_a_file_was_written_anew(tiny_painter, tmp_path):
+    path = tmp_path / "own.keras"
+    tiny_painter().save(path)
+    assert zoo.load(path).num_styles == 1
+    tiny_painter(names=("calm", "storm")).save(path)
+    assert zoo.load(path).num_styles == 2
+
+
+def test_load_takes_a_file_by_its_whole_path(tiny_painter, tmp_path, monkeypatch):
+    for folder, names in (("one", ("ripple",)), ("two", ("calm", "storm"))):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        tiny_painter(names=names).save("own.keras")
+        assert zoo.load("own.keras").num_styles == len(names)
+
+
+# What ships
+
+
+@shipped
+def test_shipped_style_loads_and_says_what_it_is(path):
+    for style in zoo.styles_of(path):
+        assert zoo.styles()[style.name] == style
+        assert style.about
+        with Image.open(
+            io.BytesIO(base64.b64decode(style.card["styles"][style.index]["thumbnail"]))
+        ) as thumbnail:
+            assert thumbnail.format == "JPEG"
+            assert 32 <= max(thumbnail.size) <= 256
+    network = zoo.load(path)
+    assert network.num_styles == len(zoo.styles_of(path))
+    assert network.card == zoo.styles_of(path)[0].card
+    image = np.random.default_rng(0).random((1, 33, 50, 3), np.float32)
+    painted = np.asarray(network(image))
+    assert painted.shape == image.shape
+    assert np.isfinite(painted).all()
+    assert painted.std() > 0.01
+
+
+def test_shipped_styles_take_less_than_20_megabytes():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 20e6
+    assert {path.suffix for path in FOLDER.iterdir()} <= {".keras"}
+
+
+def test_shipped_styles_have_names_of_their_own():
+    names = [style.name for path in SHIPPED for style in zoo.styles_of(path)]
+    assert len(set(names)) == len(names)
