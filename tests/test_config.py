@@ -92,12 +92,12 @@ FIGURES = {
     },
     "gatys": {
         "content_layers": ("block4_conv2",),
-        "content_norm": "half_sum",
+        "content_norm": "mean",
         "style_layers": FIRST,
         "style_norm": "gatys",
         "pooling": "average",
         "optimizer": "lbfgs",
-        "start": "noise",
+        "start": "content",
         "tv_weight": 0,
     },
 }
@@ -106,7 +106,11 @@ LAYER_WEIGHTS = {
     "gatys-lbfgs": ([1], [1 / 5] * 5),
     "five-layer": ([1] * 5, [1] * 5),
     "stylefusion": ([0.5] * 2, [0.2] * 5),
-    "gatys": ([1 / 333**2], [0.2 / mean**4 for mean in (21, 121, 125, 508, 49)]),
+    "gatys": (
+        [1 / 333**2],
+        [4 / 64**2 / 21**4, 4 / 128**2 / 121**4, 4 / 256**2 / 125**4]
+        + [4 / 512**2 / mean**4 for mean in (508, 49)],
+    ),
 }
 
 

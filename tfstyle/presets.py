@@ -53,19 +53,21 @@ RECIPES = {
         beta_1=0.99,
         epsilon=0.1,
     ),
-    # Gatys, Ecker and Bethge, CVPR 2016: α/β = 1e-3, average pooling, from noise.
+    # Gatys, Ecker and Bethge, CVPR 2016, with the weights of the authors' own later code: mean
+    # squares, style 1e3/C² of a layer with C channels. The paper's α/β = 1e-3 depends on the size
+    # of the picture, since its content loss is a sum and its style loss a mean.
     "gatys": Recipe(
         pooling="average",
         content_layers=("block4_conv2",),
         content_layer_weights=(_MEAN_ACTIVATIONS["block4_conv2"] ** -2,),
-        content_norm="half_sum",
+        content_norm="mean",
         content_weight=1,
         style_layer_weights=tuple(
-            0.2 * _MEAN_ACTIVATIONS[layer] ** -4 for layer in _FIRST_CONVOLUTIONS
+            4 * channels**-2 * _MEAN_ACTIVATIONS[layer] ** -4
+            for layer, channels in zip(_FIRST_CONVOLUTIONS, (64, 128, 256, 512, 512), strict=True)
         ),
         style_norm="gatys",
         style_weight=1e3,
-        start="noise",
         pixels="caffe",
         clip="end",
         optimizer="lbfgs",

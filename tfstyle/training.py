@@ -120,6 +120,9 @@ def train(
             num_styles=len(paths),
         )
         steps = last - run.step
+        # Trace anew for each size: a second trace would leave the sizes open, and round otherwise
+        # than a run that goes on from there.
+        model.train_function = None
         model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
         if model.stop_training:
             break

@@ -181,7 +181,7 @@ def _open_film(path, fps_limit=None):
             fps = _exact_fps(next(frames)["fps"] or 25.0)
         fps = min(fps, fps_limit or fps)
         # At a rate of its own a film whose frames last unequally would end out of time.
-        frames = ffmpeg.read_frames(str(path), output_params=["-r", repr(fps)])
+        frames = ffmpeg.read_frames(str(path), output_params=["-vf", f"fps={fps!r}"])
         meta = next(frames)
         total, seconds = ffmpeg.count_frames_and_secs(str(path))
         if abs(total - seconds * fps) > 2:

@@ -1,0 +1,406 @@
+"""Films: every frame, sound, rate and length; calm where nothing moves; what goes wrong."""
+
+import itertools
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfstyle import video, zoo
+from tfstyle.colors import keep_colors
+from tfstyle.config import PaintConfig
+from tfstyle.images import resize
+from tfstyle.painting import paint
+from tfstyle.video import Painter, stylize_video
+
+pytestmark = pytest.mark.usefixtures("tiny_zoo")
+
+
+@pytest.fixture(scope="session")
+def ffmpeg():
+    """Function that runs FFmpeg with arguments and returns what it says."""
+    exe = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+
+    def run(*arguments):
+        words = [part for argument in arguments for part in str(argument).split(" ")]
+        command = [exe, "-hide_banner", "-nostdin", "-y", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def make_film(ffmpeg, tmp_path_factory):
+    """Function that makes a film of a moving test picture."""
+
+    def make(name="film.mp4", *, size="48x32", fps="25", seconds="0.4", sound=None, more=""):
+        path = tmp_path_factory.mktemp("film") / name
+        inputs = f"-f lavfi -i testsrc=size={size}:rate={fps}:duration={seconds}"
+        inputs += ",hue=H=9*t"  # testsrc alone stands still for many frames
+        codecs = "-c:v libx264 -pix_fmt yuv444p"
+        if sound:
+            inputs += f" -f lavfi -i sine=duration={seconds}"
+            codecs += f" -c:a {sound}"
+        ffmpeg(f"{inputs} {codecs}{more}", path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def look(ffmpeg):
+    """Function that returns what FFmpeg says of a film's streams, and the frames that it has."""
+
+    def look_at(path):
+        said = ffmpeg("-i", path, "-map 0 -f null -").split("Stream mapping")[0]
+        streams = re.findall(r"Stream #\S+ (Video|Audio): (.*)", said)
+        raw = path.with_suffix(".raw")
+        ffmpeg("-i", path, "-map 0:v:0 -fps_mode passthrough -f rawvideo -pix_fmt rgb24", raw)
+        width, height = map(int, re.search(r" (\d+)x(\d+)[, ]", dict(streams)["Video"]).groups())
+        frames = np.fromfile(raw, np.uint8).reshape(-1, height, width, 3)
+        raw.unlink()
+        minutes, seconds = re.search(r"Duration: 00:(\d+):([\d.]+)", said).groups()
+        return dict(streams), frames, 60 * int(minutes) + float(seconds)
+
+    return look_at
+
+
+def gif_of(path):
+    """Return a GIF's frames and milliseconds."""
+    with Image.open(path) as gif:
+        frames, durations = [], []
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            frames.append(np.asarray(gif.convert("RGB")))
+            durations.append(gif.info["duration"])
+    return np.stack(frames), durations
+
+
+@pytest.fixture
+def gif(tmp_path):
+    """A GIF of five noises, shown for times of their own."""
+    random = np.random.default_rng(0)
+    frames = [Image.fromarray(random.integers(0, 256, (24, 33, 3), np.uint8)) for _ in range(5)]
+    path = tmp_path / "noise.gif"
+    durations = [40, 100, 250, 40, 70]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return path
+
+
+def painted(frames, style="ripple", config=None):
+    """Paint each uint8 frame on its own."""
+    network = zoo.load(zoo.find(style).path)
+    return np.stack([paint(network, np.float32(frame) / 255, config) for frame in frames]) * 255
+
+
+# Films
+
+
+@pytest.mark.parametrize(
+    ("fps", "stream"),
+    [
+        ("25", " 25 fps, .* 12800 tbn"),
+        ("30000/1001", r" 29\.97 fps, .* 30k tbn"),
+        ("24000/1001", r" 23\.98 fps, .* 24k tbn"),
+        ("12.5", r" 12\.50 fps, "),
+    ],
+)
+def test_stylize_video_keeps_frames_rate_and_length(make_film, look, tmp_path, fps, stream):
+    source = make_film(fps=fps, seconds="0.5")
+    count = stylize_video(source, "ripple", tmp_path / "out.mp4")
+    streams, frames, seconds = look(tmp_path / "out.mp4")
+    _, before, seconds_before = look(source)
+    assert count == len(frames) == len(before)
+    assert frames.shape == before.shape
+    assert seconds == pytest.approx(seconds_before, abs=0.02)
+    assert re.search(stream, streams["Video"])
+    assert "bt709" in streams["Video"]
+    assert "Audio" not in streams
+
+
+def test_stylize_video_paints_each_frame(make_film, look, tmp_path):
+    source = make_film(more=" -vf negate=enable=gt(t\\,0.2)")
+    stylize_video(source, "ripple", tmp_path / "out.mp4", steady=0)
+    _, frames, _ = look(tmp_path / "out.mp4")
+    expected = painted(look(source)[1])
+    assert np.abs(frames - expected).mean() < 12  # what H.264 loses of strokes a pixel wide
+    assert np.abs(frames - expected[::-1]).mean() > 2 * np.abs(frames - expected).mean()
+
+
+def test_stylize_video_with_no_strength_keeps_the_film(make_film, look, tmp_path):
+    source = make_film(more=" -crf 5 -vf scale=out_color_matrix=bt709 -colorspace bt709")
+    stylize_video(source, "ripple", tmp_path / "out.mp4", PaintConfig(strength=0), steady=0)
+    frames, before = (look(path)[1].astype(int) for path in (tmp_path / "out.mp4", source))
+    assert np.abs(frames.mean((1, 2)) - before.mean((1, 2))).max() < 3
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in video.SUFFIXES if suffix != ".gif"])
+@pytest.mark.parametrize("sound", ["aac", "libmp3lame", "pcm_s16le"])
+def test_stylize_video_keeps_the_sound(make_film, look, tmp_path, sound, suffix):
+    source, output = make_film("film.mkv", sound=sound), tmp_path / f"out{suffix}"
+    assert stylize_video(source, "ripple", output) == 10
+    streams, frames, seconds = look(output)
+    assert "44100 Hz" in streams["Audio"]
+    assert streams["Audio"].startswith("aac")
+    assert len(frames) == 10
+    assert seconds == pytest.approx(look(source)[2], abs=0.06)
+
+
+def test_stylize_video_turns_a_film_upright(make_film, ffmpeg, look, tmp_path):
+    lying, source = make_film(), tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation 90 -i", lying, "-c copy", source)
+    stylize_video(source, "ripple", tmp_path / "out.mp4", PaintConfig(strength=0), steady=0)
+    streams, frames, _ = look(tmp_path / "out.mp4")
+    assert " 32x48" in streams["Video"]
+    upright = np.rot90(look(lying)[1], axes=(1, 2))
+    assert np.abs(frames.astype(int) - upright).mean() < 30
+    assert np.abs(frames.astype(int) - upright[:, ::-1, ::-1]).mean() > 60
+
+
+@pytest.mark.parametrize(("size", "even"), [("49x33", (34, 50)), ("48x33", (34, 48))])
+def test_stylize_video_takes_odd_sizes(make_film, look, tmp_path, size, even):
+    assert stylize_video(make_film(size=size), "ripple", tmp_path / "out.mp4") == 10
+    assert look(tmp_path / "out.mp4")[1].shape == (10, *even, 3)
+
+
+def test_stylize_video_keeps_the_length_where_frames_last_unequally(
+    make_film, ffmpeg, look, tmp_path
+):
+    even, source = make_film(fps="30", seconds="1.5"), tmp_path / "uneven.mp4"
+    ffmpeg("-i", even, "-vf select=lt(n\\,15)+not(mod(n\\,7)) -fps_mode vfr -c:v libx264", source)
+    seen = []
+    count = stylize_video(
+        source, "ripple", tmp_path / "out.mp4", on_frame=lambda *state: seen.append(state)
+    )
+    _, frames, seconds = look(tmp_path / "out.mp4")
+    assert len(frames) == count
+    assert seconds == pytest.approx(1.4, abs=0.1)  # where the last frame is
+    assert seen[-1][1] == pytest.approx(count, abs=3)
+
+
+def test_stylize_video_paints_as_the_config_says(make_film, look, tmp_path):
+    source = make_film("film.mkv")
+    config = PaintConfig(size=24, color="content", stroke_size=1.5)
+    stylize_video(source, "storm", tmp_path / "out.gif", config, steady=0)
+    frames, _ = gif_of(tmp_path / "out.gif")
+    network = zoo.load(zoo.find("storm").path)
+    for frame, before in zip(frames, np.float32(look(source)[1]) / 255, strict=True):
+        small = resize(before, 24)
+        expected = paint(network, small, config, style_weights=[0, 1])
+        expected = keep_colors(expected, small) * 255
+        assert frame.shape == expected.shape
+        assert np.abs(frame - expected).mean() < 6  # 256 colors
+
+
+# GIFs
+
+
+def test_stylize_video_keeps_a_gifs_durations(gif, tmp_path):
+    assert stylize_video(gif, "ripple", tmp_path / "out.gif", steady=0) == 5
+    frames, durations = gif_of(tmp_path / "out.gif")
+    before, durations_before = gif_of(gif)
+    assert durations == durations_before == [40, 100, 250, 40, 70]
+    assert frames.shape == before.shape
+    assert np.abs(frames - painted(before)).mean() < 8
+
+
+def test_stylize_video_needs_no_ffmpeg_for_gifs(gif, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    assert stylize_video(gif, "ripple", tmp_path / "out.gif") == 5
+
+
+def test_stylize_video_takes_a_gif_with_transparent_parts(tmp_path):
+    frames = [Image.new("RGBA", (20, 20), (200, 0, 0, 255)) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        frame.paste((0, 0, 0, 0), (0, 5 * number, 10, 20))
+    path = tmp_path / "holes.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50, disposal=2)
+    output = tmp_path / "out.gif"
+    assert stylize_video(path, "ripple", output, PaintConfig(strength=0), steady=0) == 2
+    painted_frames, _ = gif_of(output)
+    np.testing.assert_allclose(painted_frames[1, 2, 2], (200, 0, 0), atol=3)
+    np.testing.assert_allclose(painted_frames[1, 12, 2], (255, 255, 255), atol=3)
+
+
+def test_stylize_video_writes_a_gif_as_a_film(gif, ffmpeg, look, tmp_path):
+    assert stylize_video(gif, "ripple", tmp_path / "out.mp4") == 5
+    _, frames, seconds = look(tmp_path / "out.mp4")
+    assert frames.shape == (5, 24, 34, 3)
+    assert seconds == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("fps", "count", "durations"),
+    [("25", 25, {40}), ("30000/1001", 30, {30, 40}), ("60", 50, {20})],
+)
+def test_stylize_video_writes_a_film_as_a_gif(make_film, tmp_path, fps, count, durations):
+    source = make_film(fps=fps, seconds="1", sound="aac")
+    assert stylize_video(source, "ripple", tmp_path / "out.gif") == count
+    _, found = gif_of(tmp_path / "out.gif")
+    assert set(found) == durations
+    assert sum(found) == pytest.approx(1000, abs=20)
+
+
+@pytest.mark.parametrize(
+    ("shown", "exact"),
+    [(25, 25), (23.98, 24000 / 1001), (29.97, 30000 / 1001), (14.99, 15000 / 1001), (12.5, 12.5)],
+)
+def test_exact_fps_knows_the_rates_of_television(shown, exact):
+    assert video._exact_fps(float(shown)) == exact
+
+
+# Calm
+
+
+def noisy(count, seed=0):
+    """A still picture with the noise of a camera."""
+    random = np.random.default_rng(seed)
+    still = random.random((24, 32, 3)) * 0.8 + 0.1
+    return [np.float32(still + random.normal(0, 0.01, still.shape)) for _ in range(count)]
+
+
+def flicker(painter, frames):
+    pictures = [painter(frame) for frame in frames]
+    return np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(pictures)])
+
+
+def test_steady_holds_back_what_flickers(tiny_painter):
+    found = [flicker(Painter(tiny_painter(), steady=s), noisy(6)) for s in (0, 0.5, 0.8, 1)]
+    assert found[0] > 0.005
+    assert found[1] < 0.7 * found[0]
+    assert found[2] < 0.4 * found[0]
+    assert found[3] < found[2]
+
+
+def test_steady_starts_anew_at_a_cut(tiny_painter):
+    dark, bright = (np.float32([frame]) for frame in noisy(2))
+    dark, bright = dark[0] * 0.3, 1 - bright[0] * 0.3
+    film = Painter(tiny_painter(), steady=0.8)
+    film(dark)
+    film(dark)
+    np.testing.assert_allclose(film(bright), Painter(tiny_painter(), steady=0.8)(bright), atol=1e-5)
+
+
+def test_steady_leaves_no_trace_where_something_moved(tiny_painter):
+    frame = np.full((24, 64, 3), 0.2, np.float32)
+    after = frame.copy()
+    after[:, 32:] += 0.3
+    network = tiny_painter()
+    film = Painter(network, steady=0.8)
+    film(frame)
+    result = film(after)
+    alone = paint(network, after, moments=film._moments)
+    np.testing.assert_allclose(result[:, 40:], alone[:, 40:], atol=1e-5)
+
+
+def test_steady_starts_anew_where_the_size_changes(tiny_painter):
+    film = Painter(tiny_painter(), steady=0.8)
+    film(noisy(1)[0])
+    other = noisy(1)[0][:20]
+    expected = Painter(tiny_painter(), steady=0.8)(other)
+    np.testing.assert_allclose(film(other), expected, atol=1e-5)
+
+
+def test_first_frame_is_painted_as_a_photograph(tiny_painter):
+    frame = noisy(1)[0]
+    expected = paint(tiny_painter(), frame)
+    for steady in (0, 0.8):
+        painter = Painter(tiny_painter(), steady=steady)
+        np.testing.assert_allclose(painter(frame), expected, atol=1e-5)
+
+
+def test_painter_takes_statistics_as_the_config_says(tiny_painter, monkeypatch):
+    monkeypatch.setattr("tfstyle.painting.SAMPLE", 16)
+    frame = noisy(1)[0]
+    config = PaintConfig(statistics="sampled", stroke_size=0.5)
+    expected = paint(tiny_painter(), frame, config)
+    assert np.abs(expected - paint(tiny_painter(), frame)).max() > 0.01
+    painter = Painter(tiny_painter(), config, steady=0.8)
+    np.testing.assert_allclose(painter(frame), expected, atol=1e-5)
+
+
+# Stopping and failing
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.gif"])
+def test_stopping_keeps_the_film_so_far(make_film, look, tmp_path, name):
+    source, output, seen = make_film(sound="aac", seconds="1"), tmp_path / name, []
+
+    def stop(done, total):
+        seen.append((done, total))
+        return done == 7
+
+    assert stylize_video(source, "ripple", output, on_frame=stop) == 7
+    assert seen == [(done, 25) for done in range(1, 8)]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    if name.endswith(".gif"):
+        assert gif_of(output)[1] == [40] * 7
+        return
+    streams, frames, seconds = look(output)
+    assert len(frames) == 7
+    assert "Audio" in streams
+    assert seconds == pytest.approx(7 / 25, abs=0.06)  # the sound does not run on
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif"])
+def test_a_failure_leaves_the_output_as_it_was(make_film, tmp_path, name):
+    (tmp_path / name).write_text("an older film")
+
+    def fail(done, total):
+        if done == 3:
+            raise RuntimeError("the power went out")
+
+    with pytest.raises(RuntimeError, match="the power went out"):
+        stylize_video(make_film(), "ripple", tmp_path / name, on_frame=fail)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "an older film"
+
+
+def test_what_ffmpeg_cannot_write_is_an_error(make_film, tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "EVEN_BT709", "no_such_filter")
+    with pytest.raises(OSError, match=r"Broken pipe|could not write a \.mp4 file"):
+        stylize_video(make_film(), "ripple", tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"source": "gone.mp4"}, FileNotFoundError, r"There is no film 'gone\.mp4'\."),
+        ({"source": "text.mp4"}, ValueError, r"'text\.mp4' is no film that FFmpeg can read\."),
+        ({"source": "song.mp4"}, ValueError, r"'song\.mp4' is no film that FFmpeg can read\."),
+        ({"source": "text.gif"}, ValueError, r"'text\.gif' is no GIF that can be read\."),
+        ({"style": "monet"}, ValueError, r"`style` must be one of \('ripple', .*'monet'\."),
+        ({"style": "gone.keras"}, FileNotFoundError, r"gone\.keras"),
+        ({"output": "out.avi"}, ValueError, r"one of \.mp4, \.mov, \.mkv, \.m4v, \.gif"),
+        ({"output": "nowhere/out.mp4"}, FileNotFoundError, "Create the folder 'nowhere' first"),
+        ({"steady": 1.5}, ValueError, r"`steady` must lie between 0 and 1\. .*steady=1\.5\."),
+        ({"steady": float("nan")}, ValueError, "`steady` must lie between"),
+        ({"style_weights": [1, 2]}, ValueError, "each of the network's 1 styles"),
+    ],
+)
+def test_stylize_video_refuses_bad_input(
+    make_film, ffmpeg, tmp_path, monkeypatch, arguments, error, text
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.mp4").write_text("no film")
+    (tmp_path / "text.gif").write_text("no film")
+    ffmpeg("-f lavfi -i sine=duration=0.2 song.mp4")
+    before = sorted(tmp_path.iterdir())
+    good = {"source": make_film(), "style": "ripple", "output": "out.mp4"}
+    with pytest.raises(error, match=text):
+        stylize_video(**(good | arguments))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("source", "output"), [("film.mp4", "out.gif"), ("noise.gif", "out.mp4")])
+def test_stylize_video_says_what_to_install(gif, tmp_path, monkeypatch, source, output):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setattr(zoo, "load", lambda path: pytest.fail("too late"))
+    (tmp_path / "film.mp4").write_text("never opened")
+    with pytest.raises(ImportError, match=r"pip install 'tfstyle\[video\]'\. GIFs go without\."):
+        stylize_video(tmp_path / source, "ripple", tmp_path / output)
+    assert not (tmp_path / output).exists()
