@@ -13,7 +13,7 @@ from tfstyle import video, zoo
 from tfstyle.colors import keep_colors
 from tfstyle.config import PaintConfig
 from tfstyle.images import resize
-from tfstyle.painting import paint
+from tfstyle.painting import paint, picture_moments
 from tfstyle.video import Painter, stylize_video
 
 pytestmark = pytest.mark.usefixtures("tiny_zoo")
@@ -294,6 +294,20 @@ def test_steady_leaves_no_trace_where_something_moved(tiny_painter):
     result = film(after)
     alone = paint(network, after, moments=film._moments)
     np.testing.assert_allclose(result[:, 40:], alone[:, 40:], atol=1e-5)
+
+
+def test_steady_moves_statistics_slowly(tiny_painter):
+    network, (frame, _) = tiny_painter(), noisy(2)
+    brighter, weights = frame * 0.9 + 0.1, np.ones((1, 1), np.float32)
+    film = Painter(network, steady=0.8)
+    film(frame)
+    film(brighter)
+    before, after = (
+        picture_moments(network, picture, PaintConfig(), weights) for picture in (frame, brighter)
+    )
+    for found, old, new in zip(film._moments, before, after, strict=True):
+        expected = 0.8 * np.stack(old) + 0.2 * np.stack(new)
+        np.testing.assert_allclose(np.stack(found), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_steady_starts_anew_where_the_size_changes(tiny_painter):

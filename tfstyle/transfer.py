@@ -59,8 +59,8 @@ def stylize(
     """
     trained = zoo.find(style)
     if trained:
-        if recipe != "default" or start_from is not None:
-            raise TypeError("A trained style takes neither `recipe` nor `start_from`.")
+        if recipe != "default" or start_from is not None or callbacks:
+            raise TypeError("A trained style takes no `recipe`, `start_from` or `callbacks`.")
         config = with_fields(PaintConfig(), **overrides)
         return paint_photo(read_image(content), trained, config, style_weights=style_weights)
     own_size = "size" in overrides and overrides["size"] is None
