@@ -114,6 +114,49 @@ def tiny_zoo(tiny_styles, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def saved_styles(tmp_path_factory):
+    """Folder with the SavedModels 1, 2 and 3 of a style, which inverts a picture and then takes
+    a tenth of their number off; its signature `slow` keeps a core busy for some seconds."""
+
+    class Style(tf.Module):
+        def __init__(self, number):
+            super().__init__()
+            self.tenths = tf.Variable(number / 10)
+
+        def paint(self, image):
+            return tf.clip_by_value(1 - image - self.tenths, 0, 1)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], name="image")])
+        def stylize(self, image):
+            return {"stylized": self.paint(image)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def stylize_bytes(self, image_bytes):
+            def one(content):
+                pixels = tf.io.decode_image(content, 3, tf.float32, expand_animations=False)
+                return tf.io.encode_png(tf.cast(tf.round(255 * self.paint(pixels)), tf.uint8))
+
+            return {"stylized_bytes": tf.map_fn(one, image_bytes)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float64, name="seconds")])
+        def slow(self, seconds):
+            end = tf.timestamp() + tf.reduce_max(seconds)
+            (now,) = tf.while_loop(lambda now: now < end, lambda now: [tf.timestamp()], [end - 1])
+            return {"seconds": seconds + 0 * now}
+
+    folder = tmp_path_factory.mktemp("saved_styles")
+    for number in (1, 2, 3):
+        style = Style(number)
+        signatures = {
+            "serving_default": style.stylize,
+            "stylize_bytes": style.stylize_bytes,
+            "slow": style.slow,
+        }
+        tf.saved_model.save(style, str(folder / str(number)), signatures)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def data():
     """Folder of weights and pictures, which are no part of the project."""
     folder = Path(os.environ.get("TFSTYLE_TEST_DATA") or ROOT.parent / "shared" / "data")

@@ -8,9 +8,9 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from tfstyle.config import LAYERS, PaintConfig, Recipe, with_fields
+from tfstyle.config import LAYERS, PaintConfig, Recipe, TrainConfig, with_fields
 from tfstyle.losses import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
-from tfstyle.networks import PIXELS
+from tfstyle.networks import GENERATORS, PIXELS
 from tfstyle.presets import RECIPES, recipe_with
 
 FIRST = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
@@ -344,3 +344,72 @@ def test_with_fields_lists_the_fields_where_one_is_unknown():
     text = r"A PaintConfig has no field 'steps'\. Its fields: size, strength, stroke_size, color, "
     with pytest.raises(TypeError, match=text):
         with_fields(PaintConfig(), steps=3)
+
+
+# How a network is trained
+
+
+def test_train_config_is_frozen_equal_and_survives_json():
+    config = TrainConfig(sizes=[32, 48], content_size=[40, 50], steps=3, blocks=0, width=1)
+    assert TrainConfig.from_json(config.to_json()) == config
+    assert list(json.loads(config.to_json())) == [f.name for f in dataclasses.fields(config)]
+    assert hash(TrainConfig.from_json(config.to_json())) == hash(config)
+    assert TrainConfig.from_json('{"sizes": [32]}') == TrainConfig(sizes=(32,))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.steps = 4
+
+
+def test_train_config_offers_the_networks_there_are():
+    assert get_args(get_type_hints(TrainConfig)["architecture"]) == tuple(GENERATORS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "text"),
+    [
+        ({"steps": 0}, ValueError, r"`steps` must be at least 1\. Received: steps=0\."),
+        ({"batch_size": 0}, ValueError, r"`batch_size` must be at least 1\..* batch_size=0\."),
+        ({"steps": 1e3}, TypeError, r"`steps` must be int\. Received: steps=1000\.0\."),
+        ({"width": 0}, ValueError, r"`width` must be positive\. Received: width=0\.0\."),
+        ({"learning_rate": 0}, ValueError, r"`learning_rate` must be positive"),
+        ({"learning_rate": float("inf")}, ValueError, r"`learning_rate` must be finite"),
+        ({"gradient_norm": -1}, ValueError, r"`gradient_norm` must be positive"),
+        ({"blocks": -1}, ValueError, r"`blocks` must not be negative\. Received: blocks=-1\."),
+        ({"blocks": 1.5}, TypeError, r"`blocks` must be int or None\. Received: blocks=1\.5\."),
+        ({"sizes": ()}, ValueError, r"`sizes` must name at least one side.*sizes=\(\)\."),
+        ({"sizes": (32, 15)}, ValueError, r"`sizes` must .* none below 16 px.*sizes=\(32, 15\)\."),
+        (
+            {"sizes": (16,), "grid_weight": 1},
+            ValueError,
+            r"none below 32 px \(16 px where `grid_weight` is 0\)\. Received: sizes=\(16,\)\.",
+        ),
+        ({"sizes": 256}, TypeError, r"`sizes` must be a sequence of int\. Received: sizes=256\."),
+        ({"content_size": (300,)}, ValueError, r"`content_size` must be the shortest and the long"),
+        ({"content_size": (300, 200)}, ValueError, r"Received: content_size=\(300, 200\)\."),
+        ({"content_size": (15, 20)}, ValueError, r"at least 16 px\..*content_size=\(15, 20\)\."),
+        ({"style_size": 15}, ValueError, r"`style_size` must be at least 16 px\..*style_size=15\."),
+        ({"precision": "float16"}, ValueError, r"`precision` must be one of \('float32', 'mixed_f"),
+        ({"architecture": "huge"}, ValueError, r"`architecture` must be one of \('lean', 'full'\)"),
+        ({"xla": 1}, TypeError, r"`xla` must be bool\. Received: xla=1\."),
+        ({"seed": "a"}, TypeError, r"`seed` must be int\. Received: seed='a'\."),
+        ({"grid_weight": -1}, ValueError, r"`grid_weight` must not be negative"),
+        ({"style_layers": ("conv1",)}, ValueError, r"at least one layer of vgg19.*\('conv1',\)\."),
+    ],
+)
+def test_train_config_rejects_what_no_run_could_use(fields, error, text):
+    with pytest.raises(error, match=text):
+        TrainConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sizes": (16,)},
+        {"content_size": (16, 16)},
+        {"style_size": 16},
+        {"blocks": 0},
+        {"gradient_norm": None},
+    ],
+)
+def test_train_config_takes_the_ends_of_ranges(fields):
+    ((field, value),) = fields.items()
+    assert getattr(TrainConfig(**fields), field) == value

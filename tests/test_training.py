@@ -33,7 +33,10 @@ TINY = {
     "batch_size": 2,
     "steps": 4,
     "precision": "float32",
+    "content_layers": ("block2_conv1",),
+    "style_layers": ("block1_conv1", "block2_conv1"),
 }
+DEEP = {name: getattr(training_with(), name) for name in ("content_layers", "style_layers")}
 BOTH = ["wave.png", "stripes.png"]
 
 
@@ -113,7 +116,7 @@ def farthest(one, other):
 def test_train_lowers_the_loss(finished):
     *_, losses = finished
     assert len(losses) == 30
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
 @pytest.mark.parametrize("style_weights", [[1, 0], [0, 1], [0.5, 0.5]])
@@ -195,18 +198,22 @@ def test_photographs_that_cannot_be_used_are_counted_and_told():
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("style", "precision"), [("wave.png", "float32"), (BOTH, "mixed_float16")]
+    ("changes", "breaks"),
+    [
+        ({"sizes": (32, 48)}, (5, 5)),  # the second size begins at step 8
+        ({"style": BOTH, "precision": "mixed_float16"}, (9,)),
+    ],
 )
-def test_a_run_broken_in_each_size_ends_as_one_that_was_not(style, precision):
-    settings = TINY | {"sizes": (32, 48), "steps": 12, "precision": precision}
-    whole, parts = Watch(), [stop_after(5), stop_after(5), Watch()]
-    expected = train(style, "photos", "whole.keras", callbacks=[whole], **settings)
+def test_a_broken_run_ends_as_one_that_was_not(changes, breaks):
+    arguments = {"style": "wave.png", "content": "photos"} | TINY | {"steps": 12} | changes
+    whole, parts = Watch(), [*map(stop_after, breaks), Watch()]
+    expected = train(output="whole.keras", callbacks=[whole], **arguments)
     for part in parts:
         assert not Path("broken.keras").exists()
-        network = train(style, "photos", "broken.keras", callbacks=[part], **settings)
-    assert [len(part.losses) for part in parts] == [5, 5, 2]
+        network = train(output="broken.keras", callbacks=[part], **arguments)
+    assert [len(part.losses) for part in parts] == [*breaks, 12 - sum(breaks)]
     losses = [loss for part in parts for loss in part.losses]
-    np.testing.assert_allclose(losses, whole.losses, rtol=1e-5)
+    np.testing.assert_allclose(losses, whole.losses, rtol=1e-6)
     assert farthest(network, expected) <= 1e-6
     assert network.card["losses"] == pytest.approx(expected.card["losses"], rel=1e-3)
 
@@ -224,7 +231,7 @@ def test_a_stopped_run_returns_the_network_so_far():
 def test_a_killed_process_goes_on_from_its_checkpoint(fake_vgg):
     settings = TINY | {"sizes": (32, 48), "steps": 12}
     expected = train("wave.png", "photos", "whole.keras", **settings)
-    process = start(fake_vgg, "killed.keras", pause=0.2, checkpoint_minutes=0, **settings)
+    process = start(fake_vgg, output="killed.keras", pause=0.2, checkpoint_minutes=0, **settings)
     checkpoint, begun = Path("killed.training/checkpoint.npz"), time.monotonic()
     try:
         while steps_kept(checkpoint) < 3 and time.monotonic() < begun + 120:
@@ -304,13 +311,21 @@ def test_a_run_on_other_photographs_in_the_folder_is_refused(finished, monkeypat
     ("changes", "error", "text"),
     [
         ({"output": "a.h5"}, ValueError, r"`output` must end in \.keras\. Received: 'a\.h5'\."),
-        ({"output": "no/a.keras"}, FileNotFoundError, r"existing folder\..* the folder 'no' first\."),
+        (
+            {"output": "no/a.keras"},
+            FileNotFoundError,
+            r"existing folder\..* the folder 'no' first\.",
+        ),
         ({"style": "gone.png"}, FileNotFoundError, "gone.png"),
         ({"style": []}, ValueError, r"at least one painting.* Received: 0 styles, 0 lines\."),
         ({"about": ["a", "b"]}, ValueError, r"one line for each\. Received: 1 styles, 2 lines\."),
         ({"content": "gone"}, FileNotFoundError, "no file or folder 'gone' with photographs"),
         ({"content": "empty"}, FileNotFoundError, "no photograph in 'empty'"),
-        ({"content": "broken"}, ValueError, r"photographs of 'broken' in a row cannot be used\..*jpg"),
+        (
+            {"content": "broken"},
+            ValueError,
+            r"photographs of 'broken' in a row cannot be used\..*jpg",
+        ),
         ({"validation": "gone"}, FileNotFoundError, "no file or folder 'gone' with photographs"),
         ({"validation": "broken"}, ValueError, r"No photograph of 'broken' can be used\."),
         ({"init": "gone.keras"}, FileNotFoundError, r"no network 'gone\.keras' to start from"),
@@ -337,36 +352,32 @@ def test_train_refuses_what_it_cannot_use_before_it_trains(changes, error, text,
 # Precision
 
 
-@pytest.mark.usefixtures("folder")
 def losses_in(precision, steps, **settings):
     """Return the losses of each step, and the network."""
-    watch = Watch()
+    watch, output = Watch(), f"{precision}.keras"
     settings = TINY | {"precision": precision, "steps": steps} | settings
-    network = train("wave.png", "photos", f"{precision}.keras", callbacks=[watch], **settings)
+    network = train("wave.png", "photos", output, callbacks=[watch], **settings)
     return np.array(watch.losses), network
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(("precision", "distance"), [("mixed_bfloat16", 0.05), ("mixed_float16", 0.2)])
-def test_mixed_precision_learns_as_float32_does(precision, distance, finished):
+def test_mixed_precision_learns_as_float32_does():
     plain, _ = losses_in("float32", 30)
-    mixed, network = losses_in(precision, 30)
-    print(plain, mixed)
-    print("DISTANCE", precision, mixed[-5:].mean() / plain[-5:].mean() - 1)
-    assert mixed[-5:].mean() == pytest.approx(plain[-5:].mean(), rel=distance)
-    for each in (network, keras.saving.load_model(f"{precision}.keras")):
-        assert each.dtype_policy.name == "float32"
-        assert {layer.compute_dtype for layer in each._flatten_layers()} == {"float32"}
-        assert {weight.dtype for weight in each.weights} == {"float32"}
+    # The first steps in float16 are skipped, until the scale of the loss is found.
+    for precision, distance in (("mixed_bfloat16", 0.1), ("mixed_float16", 0.2)):
+        mixed, network = losses_in(precision, 30)
+        assert mixed[-5:].mean() == pytest.approx(plain[-5:].mean(), rel=distance)
+        for each in (network, keras.saving.load_model(f"{precision}.keras")):
+            assert {layer.dtype_policy.name for layer in each._flatten_layers()} == {"float32"}
+            assert {weight.dtype for weight in each.weights} == {"float32"}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_mixed_precision_learns_as_float32_does_for_a_thousand_steps():
-    plain, _ = losses_in("float32", 1000)
+    plain, _ = losses_in("float32", 1000, **DEEP)
     for precision in ("mixed_bfloat16", "mixed_float16"):
-        mixed, _ = losses_in(precision, 1000)
-        print("DISTANCE", precision, mixed[-100:].mean() / plain[-100:].mean() - 1)
+        mixed, _ = losses_in(precision, 1000, **DEEP)
         assert mixed[-100:].mean() == pytest.approx(plain[-100:].mean(), rel=0.05)
 
 
@@ -395,7 +406,6 @@ def test_overflow_in_float16_is_skipped_and_training_goes_on():
     settings = TINY | {"steps": 20, "precision": "mixed_float16"}
     network = train("wave.png", "photos", "a.keras", callbacks=[watch], **settings)
     finite = np.isfinite(watch.losses)
-    print(watch.losses)
     assert list(np.flatnonzero(~finite)) == [11]
     for changed, left in zip(kept["changed"], kept["left"], strict=True):
         np.testing.assert_array_equal(changed, left)
@@ -424,15 +434,18 @@ def test_nan_in_float32_stops_and_names_step_and_photographs():
 @pytest.mark.usefixtures("folder")
 def test_xla_learns_the_same():
     plain, _ = losses_in("float32", 6)
+    Path("float32.training/checkpoint.npz").unlink()
     compiled, _ = losses_in("float32", 6, xla=True)
-    np.testing.assert_allclose(compiled, plain, rtol=1e-3)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
 
 
 # Devices
 
+# What runs in a process of its own.
 SCRIPT = """
 import json, sys, time
 import keras
+import numpy as np
 import tensorflow as tf
 settings = json.loads(sys.argv[1])
 if settings.get("devices"):
@@ -448,14 +461,14 @@ class Slowly(keras.callbacks.Callback):
 
 training.load_network = lambda *args: keras.saving.load_model("vgg.keras")
 network = training.train(callbacks=[Slowly()], **settings)
+np.savez(settings["output"].replace(".keras", ".npz"), *network.get_weights())
 """
 
 
-def start(network, output, *, pause=0.0, environment=(), **settings):
-    """Start `train` in a process of its own."""
-    if not Path("vgg.keras").exists():
-        network.save("vgg.keras")
-    settings = {"style": "wave.png", "content": "photos", "output": output} | settings
+def start(network, *, pause=0.0, environment=(), **settings):
+    """Start `train` in a process of its own, where each step takes at least `pause` seconds."""
+    network.save("vgg.keras")
+    settings = {"style": "wave.png", "content": "photos"} | settings
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT.replace("PAUSE", str(pause)), json.dumps(settings)],
@@ -468,12 +481,12 @@ def start(network, output, *, pause=0.0, environment=(), **settings):
 
 @pytest.mark.usefixtures("folder")
 def test_two_devices_learn_as_one_does(fake_vgg):
-    settings = TINY | {"style": BOTH, "batch_size": 4, "steps": 6}
-    process = start(fake_vgg, "two.keras", devices=2, log_dir="events", **settings)
+    settings = TINY | {"style": BOTH, "batch_size": 4, "steps": 6, "blocks": 0}
+    process = start(fake_vgg, output="two.keras", devices=2, **settings)
     one = train(content="photos", output="one.keras", **settings)
-    assert process.wait(timeout=200) == 0, process.communicate()[0]
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
     two = keras.saving.load_model("two.keras")
-    print("DISTANCE", farthest(one, two))
     assert farthest(one, two) <= 1e-4
     assert two.card["losses"] == pytest.approx(one.card["losses"], rel=1e-3)
 
@@ -482,31 +495,43 @@ def test_two_devices_learn_as_one_does(fake_vgg):
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_two_workers_learn_as_one_does_and_the_first_writes(fake_vgg, precision):
-    settings = TINY | {"batch_size": 4, "steps": 6, "precision": precision}
-    workers = []
+    settings = TINY | {"style": BOTH, "batch_size": 4, "precision": precision}
+    settings |= {"sizes": (32, 48), "steps": 12, "blocks": 0}
     with socket.socket() as first, socket.socket() as second:
-        for port in (first, second):
-            port.bind(("localhost", 0))
-            workers.append(f"localhost:{port.getsockname()[1]}")
-    processes = []
+        first.bind(("localhost", 0))
+        second.bind(("localhost", 0))
+        addresses = [f"localhost:{free.getsockname()[1]}" for free in (first, second)]
+    workers = []
     for index in range(2):
-        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        environment = {"TF_CONFIG": json.dumps(task)}
-        output, log_dir = f"{index}.keras", f"events{index}"
-        processes.append(
-            start(fake_vgg, output, environment=environment, log_dir=log_dir, **settings)
-        )
-    for process in processes:
-        assert process.wait(timeout=300) == 0, process.communicate()[0]
-    one = train("wave.png", "photos", "one.keras", **settings)
-    print("DISTANCE", farthest(one, keras.saving.load_model("0.keras")))
-    assert not Path("1.keras").exists()
+        task = {"type": "worker", "index": index}
+        cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        arguments = settings | {"output": f"{index}.keras", "log_dir": f"events{index}"}
+        workers.append(start(fake_vgg, environment={"TF_CONFIG": cluster}, **arguments))
+    try:
+        for worker in workers:
+            said, _ = worker.communicate(timeout=400)
+            assert worker.returncode == 0, said
+    finally:
+        for worker in workers:
+            worker.kill()
+    with np.load("0.npz") as chief, np.load("1.npz") as other:
+        for name in chief:
+            np.testing.assert_array_equal(chief[name], other[name])
+    assert {path.name for path in Path().glob("0*")} == {"0.keras", "0.npz", "0.training"}
+    assert [path.name for path in Path().glob("1*")] == ["1.npz"]
+    assert [path.name for path in Path().glob("events*")] == ["events0"]
+    both, one = (
+        keras.saving.load_model("0.keras"),
+        train(content="photos", output="one.keras", **settings),
+    )
+    if precision == "float32":
+        assert farthest(both, one) <= 1e-4
+    # A device that sees less of a batch adds up less, and overflows later.
+    assert both.card["losses"]["loss"] == pytest.approx(one.card["losses"]["loss"], rel=0.3)
 
 
 @pytest.mark.usefixtures("no_training", "folder")
 def test_a_batch_must_be_shared_evenly(monkeypatch):
-    import tensorflow as tf
-
     strategy = type("Strategy", (), {"num_replicas_in_sync": 4})()
     monkeypatch.setattr(training, "_mirrored", lambda devices: strategy)
     text = r"`batch_size` must be a multiple of the 4 devices\. Received: batch_size=2\."

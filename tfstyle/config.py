@@ -221,10 +221,11 @@ class TrainConfig(Losses):
         super().__post_init__()
         _check_at_least_one(self, "steps", "batch_size")
         _check_positive(self, "width", "learning_rate", "gradient_norm")
-        if not self.sizes or min(self.sizes) < 16:
+        least = 32 if self.grid_weight else 16  # of a window of `losses.grid_variation`
+        if not self.sizes or min(self.sizes) < least:
             raise ValueError(
-                "`sizes` must name at least one side of at least 16 px. "
-                f"Received: sizes={self.sizes}."
+                f"`sizes` must name at least one side, none below {least} px "
+                f"(16 px where `grid_weight` is 0). Received: sizes={self.sizes}."
             )
         if len(self.content_size) != 2 or not 16 <= self.content_size[0] <= self.content_size[1]:
             raise ValueError(

@@ -132,6 +132,10 @@ class StyleContentModel(keras.Model):
             losses["loss"] += recipe.grid_weight * grid_variation(stylized)
         return losses
 
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Build nothing, where Keras would look at a batch first, and fail if it comes in parts on
+        the workers of a cluster: all is built."""
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         losses = self.losses_of(y_pred, x)
         for name, metric in self._latest.items():

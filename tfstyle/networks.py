@@ -110,7 +110,7 @@ class InstanceNormalization(keras.layers.Layer):
         scale, shift = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.shift)
         if self.num_styles > 1:
             scale, shift = (
-                ops.matmul(ops.cast(style_weights, "float32"), styles)[:, None, None]
+                ops.expand_dims(ops.matmul(ops.cast(style_weights, "float32"), styles), (1, 2))
                 for styles in (scale, shift)
             )
         scale = scale * ops.rsqrt(variance + self.epsilon)

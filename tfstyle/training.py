@@ -353,14 +353,16 @@ def _identity(config, precision, paintings, photos, init):
 def _card(config, paths, about, generator, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
+    names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
     return {
         "styles": [
-            {"name": path.stem, "about": text, "thumbnail": thumbnail(generator, index)}
-            for index, (path, text) in enumerate(zip(paths, abouts, strict=True))
+            {"name": name, "about": text, "thumbnail": thumbnail(generator, index)}
+            for index, (name, text) in enumerate(zip(names, abouts, strict=True))
         ],
         "training": {
             **json.loads(config.to_json()),
             "network_weights": None,
+            "precision": run.identity["precision"],
             "photographs": len(photos),
             "unusable_photographs": len(photos.bad),
             "steps_done": run.step,

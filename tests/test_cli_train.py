@@ -1,0 +1,172 @@
+"""tfstyle-train: flags, what is printed, exit codes."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfstyle import training
+from tfstyle.cli import train as command
+from tfstyle.cli.train import parse
+from tfstyle.presets import TRAININGS, training_with
+
+REQUIRED = ["--style", "wave.png", "--content", "photos", "--output", "a.keras"]
+TINY = (
+    "--width 0.125 --blocks 0 --sizes 32 --content-size 32 40 --style-size 32 --batch-size 2 "
+    "--steps 4 --precision float32 --content-layers block1_conv2 --style-layers block1_conv1"
+).split()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, fake_vgg):
+    """A current folder with a painting and photographs; the loss network is the tiny one."""
+    monkeypatch.chdir(tmp_path)
+    Image.radial_gradient("L").convert("RGB").save("wave.png")
+    Path("photos").mkdir()
+    for i in range(3):
+        Image.effect_noise((52, 48), 80).convert("RGB").save(f"photos/{i}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Run `tfstyle-train` with arguments, of which those in `REQUIRED` are given; exit code."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tfstyle-train", *REQUIRED, *TINY, *arguments])
+        return command.main()
+
+    return call
+
+
+def test_help_loads_no_tensorflow():
+    code = """
+import sys
+from tfstyle.cli.train import main
+sys.argv = ["tfstyle-train", "--help"]
+try:
+    main()
+finally:
+    loaded = {"tensorflow", "keras", "scipy"} & set(sys.modules)
+    assert not loaded, loaded
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    for flag in ("--style", "--config", "--init", "--devices", "--log-dir", "--sizes", "--xla"):
+        assert flag in run.stdout
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("given", ["--config {}", "--config={}"])
+def test_config_flag_sets_every_default(name, given):
+    assert parse([*REQUIRED, *given.format(name).split()]).settings == TRAININGS[name]
+
+
+def test_flags_override_the_preset():
+    arguments = "--style a.png b.png --about one two --config johnson --steps 7 --sizes 64 96"
+    arguments += " --gradient-norm 2 --xla --devices 2 --checkpoint-minutes 1 --init c.keras"
+    options = parse([*REQUIRED, *arguments.split()])
+    assert options.settings == training_with(
+        "johnson", steps=7, sizes=(64, 96), gradient_norm=2.0, xla=True
+    )
+    assert options.style == (Path("a.png"), Path("b.png"))
+    assert options.about == ("one", "two")
+    assert (options.devices, options.checkpoint_minutes, options.init) == (2, 1, Path("c.keras"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_train_prints_progress_unusable_photographs_and_the_output(call, capsys):
+    Path("photos/broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    assert call("--steps", "8", "--about", "ours") == 0
+    said = capsys.readouterr()
+    assert said.out == "a.keras\n"
+    progress, *_, counted, named = said.err.splitlines()
+    assert "pictures/s" in progress
+    assert counted == "1 photographs could not be used:"
+    assert named.startswith("  broken.jpg: ")
+    assert Path("a.training/sheet.png").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys):
+    for i in range(25):
+        Path(f"photos/broken{i:02}.jpg").write_bytes(b"no picture")
+    assert call("--steps", "30") == 0
+    lines = capsys.readouterr().err.splitlines()
+    begin = lines.index("25 photographs could not be used:")
+    assert [line.split(":")[0] for line in lines[begin + 1 : begin + 21]] == [
+        f"  broken{i:02}.jpg" for i in range(20)
+    ]
+    assert lines[begin + 21 :] == ["  and 5 more"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on(call, capsys, monkeypatch):
+    class Interrupted(training.TrainingProgress):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            if self.run.step == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "TrainingProgress", Interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    assert call() == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith("stopped at step 2 of 4; the same command goes on from there\n")
+    assert not Path("a.keras").exists()
+    with np.load("a.training/checkpoint.npz") as arrays:
+        assert '"step": 2,' in str(arrays["state"])
+    assert call() == 0
+    assert Path("a.keras").exists()
+    assert "step 4/4" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--config", "monet"], "`training` must be one of ('default', 'johnson', 'stylefusion')."),
+        (["--output", "a.h5"], "`output` must end in .keras. Received: 'a.h5'."),
+        (["--output", "no/a.keras"], "Create the folder 'no' first."),
+        (["--style", "gone.png"], "gone.png"),
+        (["--content", "gone"], "There is no file or folder 'gone' with photographs."),
+        (["--content", "broken"], "in a row cannot be used. The last: broken.jpg: "),
+        (["--init", "gone.keras"], "There is no network 'gone.keras' to start from (`init`)."),
+        (["--init", "wave.png"], "`init` must be a network of the same architecture"),
+        (["--devices", "99"], "Received: devices=99."),
+        (["--about", "a", "b"], "Received: 1 styles, 2 lines."),
+    ],
+)
+def test_train_refuses_bad_input_in_one_line(call, arguments, text, capsys):
+    Path("broken").mkdir()
+    Path("broken/broken.jpg").write_bytes(b"no picture")
+    assert call(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("tfstyle-train: ")
+    assert text in said.err
+    assert not list(Path().glob("*.training"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--steps", "0"], "`steps` must be at least 1. Received: steps=0."),
+        (["--sizes", "big"], "big"),
+        (["--architecture", "huge"], "huge"),
+        (["--step", "3"], "--step"),
+    ],
+)
+def test_train_refuses_bad_flags(call, flags, text, capsys):
+    with pytest.raises(SystemExit) as stop:
+        call(*flags)
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert text in " ".join(said.err.replace("│", " ").split())
