@@ -28,7 +28,8 @@ class Photos:
     Args:
         source: A folder, searched with all folders in it; a `.zip`, read in place; a `.tfrecord`
             file or a folder of them (`write_shards` writes some; TensorFlow Datasets' files do as
-            well); `"coco/2017"` or another `NAME/CONFIG` of TensorFlow Datasets, where that is installed.
+            well); `"coco/2017"` or another `NAME/CONFIG` of TensorFlow Datasets, where that is
+            installed.
         cache_mb: Memory for photographs already read, in megabytes; 0: none.
 
     Attributes:
