@@ -9,11 +9,15 @@ from tfstyle.version import __version__
 COMMANDS = {
     "stylize": "paint photographs in the style of a painting",
     "video": "paint a film with a trained style",
+    "export": "export a trained style for TensorFlow Serving, LiteRT or Android",
+    "verify": "compare an exported style with the network",
     "styles": "list the trained styles that ship with tfstyle",
     "shards": "copy photographs to train on into TFRecord files",
     "recipes": "list the recipes, or print one as JSON",
     "inspect": "look at a picture as the loss network does",
     "demo": "paint the photograph that ships with tfstyle",
+    "serve": "serve exported styles over gRPC and REST",
+    "client": "paint photographs on a server of styles",
 }
 
 

@@ -15,7 +15,12 @@ import tfstyle
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = [
     module.name
-    for folder, prefix in (("tfstyle", "tfstyle."), ("cli", "tfstyle.cli."))
+    for folder, prefix in (
+        ("tfstyle", "tfstyle."),
+        ("export", "tfstyle.export."),
+        ("serving", "tfstyle.serving."),
+        ("cli", "tfstyle.cli."),
+    )
     for module in pkgutil.iter_modules([str(ROOT / folder)], prefix)
 ]
 
@@ -53,7 +58,18 @@ def floor_of(name):
         "version config presets images colors losses features networks model callbacks "
         "inspection optimize data painting training_callbacks training zoo transfer video"
     ).split()
-    return order.index(name.removeprefix("tfstyle.")) if name.count(".") == 1 else len(order)
+    export = (
+        "config frozen calibration equalization signatures warmup saved_model litert footprint "
+        "report parity publishing"
+    ).split()
+    serving = (
+        "status config metrics wire catalog client servable batching models predictor json_tensors "
+        "grpc_service rest server manifests deployment"
+    ).split()
+    room, _, module = name.removeprefix("tfstyle.").rpartition(".")
+    floors = {"": (0, order), "serving": (1, serving), "export": (1, export), "cli": (2, None)}
+    floor, modules = floors[room]
+    return floor, modules.index(module) if modules else 99
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,73 @@
+"""`tfstyle serve`: serve exported styles as TF Serving does, or write its configuration."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.serving.config import ServeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Serve exported styles over gRPC and REST. SIGTERM and Ctrl-C finish what is begun."""
+
+    models: tyro.conf.Positional[Path]
+    """Folder with NAME/VERSION/saved_model.pb, or a models.config of TF Serving."""
+    print_config: bool = False
+    """Print TF Serving's configuration and deployment files for these models, and end."""
+    write_config: Path | None = None
+    """Write them into this folder instead, and end."""
+    settings: ServeConfig
+    """Ports and limits."""
+
+
+def parse(arguments):
+    """Return `Serve` from `arguments`."""
+    return tyro.cli(
+        Serve,
+        default=Serve(models=tyro.MISSING, settings=ServeConfig()),
+        prog="tfstyle serve",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def run(arguments):
+    """Serve as `arguments` say; return the exit code."""
+    options = parse(arguments)
+    if not options.models.exists():
+        raise FileNotFoundError(f"`models` must exist. Received: '{options.models}'.")
+    if options.print_config or options.write_config is not None:
+        return _write_config(options)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("tfstyle").setLevel(logging.INFO)
+    load_tensorflow()
+    try:
+        from tfstyle.serving.server import StyleServer
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error}. Install it with: pip install 'tfstyle[serving]'") from error
+
+    server = StyleServer(options.models, options.settings)
+    rest = "" if server.rest_port is None else f", REST on port {server.rest_port}"
+    print(f"serving {', '.join(server.store.names())}: gRPC on port {server.port}{rest}")
+    sys.stdout.flush()
+    server.serve_until_signal()
+    return 0
+
+
+def _write_config(options):
+    from tfstyle.serving.deployment import deployment_files
+
+    files = deployment_files(options.models, options.settings, folder=options.write_config)
+    for name, text in files.items():
+        if options.write_config is None:
+            print(f"# ---- {name}\n{text}")
+        else:
+            options.write_config.mkdir(parents=True, exist_ok=True)
+            (options.write_config / name).write_text(text)
+            print(options.write_config / name)
+    return 0

@@ -1,0 +1,1 @@
+"""Trained networks as files that paint without tfstyle: TensorFlow Serving, LiteRT, Android."""

@@ -1,0 +1,93 @@
+"""A network as it is exported: in float32, with one of its styles or all; what there is to say."""
+
+import base64
+
+from tfstyle.version import __version__
+
+
+def freeze(network, config):
+    """Copy a network as it is exported.
+
+    Args:
+        network: `tfstyle.networks.Generator`, trained in any precision.
+        config: `ExportConfig`; says which style.
+
+    Returns:
+        The network in float32. One style of several is frozen in, so that the copy has no other,
+        unless the config says to keep all.
+
+    Raises:
+        ValueError: If the network has no such style.
+    """
+    settings = network.get_config() | {"dtype": "float32"}
+    index = None if config.all_styles else style_index(network, config.style)
+    if index is not None:
+        kept = labels(network)[index : index + 1]
+        settings |= {"num_styles": 1, "card": network.card | {"styles": kept}}
+    copy = type(network).from_config(settings)
+    for new, value in zip(copy.weights, network.get_weights(), strict=True):
+        new.assign(value if value.shape == new.shape else value[index : index + 1])
+    return copy
+
+
+def labels(network):
+    """Return a dictionary of `name`, `about` and `thumbnail` for each style of a network."""
+    known = network.card.get("styles") or [
+        {"name": f"style {number}"} for number in range(1, network.num_styles + 1)
+    ]
+    return [{"index": index} | label for index, label in enumerate(known)]
+
+
+def style_index(network, name=None):
+    """Return the place of a style among a network's; of None the first.
+
+    Raises:
+        ValueError: If it has no such style.
+    """
+    names = [label["name"] for label in labels(network)]
+    if name is None:
+        return 0
+    if name not in names:
+        raise ValueError(f"`style` must be one of the network's {names}. Received: {name!r}.")
+    return names.index(name)
+
+
+def describe(frozen, config):
+    """Return what users of an exported network must know, as a dictionary ready for JSON.
+
+    Args:
+        frozen: What `freeze` returned.
+        config: `ExportConfig`.
+    """
+    several = frozen.num_styles > 1
+    picture = {"dtype": "float32", "layout": "NHWC", "channels": "RGB", "range": [0, 1]}
+    return {
+        "tfstyle": __version__,
+        "format": "saved-model" if config.format == "saved-model" else "litert",
+        "precision": config.chosen_precision,
+        "architecture": type(frozen).__name__,
+        "image": picture,
+        "stylized": picture,
+        "style_weights": frozen.num_styles if several else None,
+        "size": list(config.sides) if config.sides else None,
+        "multiple": frozen.multiple,
+        "styles": [
+            {"name": label["name"], "index": label["index"], "about": label.get("about", "")}
+            for label in labels(frozen)
+        ],
+    }
+
+
+def licence(frozen):
+    """Return a line for each style on painter, work and licence."""
+    about = {label["name"]: label.get("about") or "unknown" for label in labels(frozen)}
+    return "".join(f"{name}: {text}\n" for name, text in about.items())
+
+
+def thumbnails(frozen):
+    """Return `{name: bytes of a JPEG}` of the paintings, where the network has them."""
+    return {
+        label["name"]: base64.b64decode(label["thumbnail"])
+        for label in labels(frozen)
+        if label.get("thumbnail")
+    }

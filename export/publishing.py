@@ -1,0 +1,121 @@
+"""Export a network: write it, compare it with the network, and only then let it be found."""
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+
+from tfstyle import zoo
+from tfstyle.export.config import ExportConfig
+from tfstyle.export.frozen import freeze, labels, style_index, thumbnails
+from tfstyle.export.parity import verify
+from tfstyle.export.report import ParityError
+
+ANDROID_SIZES = (256, 512)
+
+
+def publish(style, output, config=None, *, photographs=(), calibration=()):
+    """Export a trained network.
+
+    Args:
+        style: Name of a style that ships with the package, or path of a `.keras` file.
+        output: Folder of all versions of a SavedModel; `.tflite` file for LiteRT; folder for
+            Android, which may hold other styles already.
+        config: `ExportConfig`.
+        photographs: Photographs to compare on, see `tfstyle.export.parity.verify`.
+        calibration: Photographs, files or folders, that the ranges of int8 are taken from. Default:
+            pieces of the pictures that ship with the package.
+
+    Returns:
+        `{path: Report}` of what was written. Each report lies as `….parity.json` beside it.
+
+    Raises:
+        ParityError: If an export differs from the network by more than its format should. It is
+            not kept.
+        ValueError: If something cannot be exported so.
+        OSError: If it cannot be written.
+    """
+    network, config = find_network(style, config or ExportConfig())
+    output, written, reports = Path(output), {}, []
+
+    def check(path):
+        report = verify(path, network, photographs)
+        if not report.passed:
+            raise ParityError(dataclasses.replace(report, export=str(output)))
+        reports.append(report)
+
+    def written_to(path, reports_folder):
+        written[path] = dataclasses.replace(reports[-1], export=str(path))
+        written[path].save(reports_folder / f"{path.stem}.parity.json")
+
+    if config.format == "saved-model":
+        from tfstyle.export.saved_model import write_saved_model
+
+        written_to(write_saved_model(network, output, config, check=check), output)
+        return written
+    from tfstyle.export.litert import write_litert
+
+    paths = {output: config}
+    if config.format == "android":
+        paths = _android_paths(network, output, config)
+    for path, its_config in paths.items():
+        write_litert(network, path, its_config, calibration=calibration, check=check)
+        written_to(path, output if config.format == "android" else output.parent)
+    if config.format == "android":
+        _write_labels(network, output, config, written)
+    return written
+
+
+def find_network(style, config):
+    """Return the network that a style's name or a `.keras` file stands for, and the config, with
+    that style's name in it unless the config says which.
+
+    Raises:
+        ValueError: If there is no such style.
+        FileNotFoundError: If there is no such file.
+    """
+    found = zoo.find(style)
+    if found is None:
+        raise ValueError(
+            f"The network must be one of {tuple(zoo.styles())} or a .keras file. "
+            f"Received: {style!r}."
+        )
+    if config.style is None and not config.all_styles:
+        config = dataclasses.replace(config, style=found.name)
+    return zoo.load(found.path), config
+
+
+def _android_paths(network, output, config):
+    """Return `{path: config}` of the files that an app ships."""
+    assets = output / "assets"
+    assets.mkdir(parents=True, exist_ok=True)
+    name = _file_name(config.style)
+    sizes = [config.size] if config.size else ANDROID_SIZES
+    return {
+        assets / f"{name}_{size}.tflite": dataclasses.replace(config, size=size) for size in sizes
+    }
+
+
+def _write_labels(network, output, config, written):
+    """Say in an app's assets which styles there are, besides those that it has already."""
+    assets = output / "assets"
+    label = labels(network)[style_index(network, config.style)]
+    entry = {"name": label["name"], "about": label.get("about", ""), "thumbnail": None}
+    for thumbnail in thumbnails(freeze(network, config)).values():
+        entry["thumbnail"] = f"{_file_name(config.style)}.jpg"
+        (assets / entry["thumbnail"]).write_bytes(thumbnail)
+    entry["models"] = [
+        {"file": path.name, "size": report.metadata["size"], "bytes": report.file_bytes}
+        for path, report in written.items()
+    ]
+    path = assets / "labels.json"
+    before = json.loads(path.read_text())["styles"] if path.is_file() else []
+    styles = [other for other in before if other["name"] != entry["name"]] + [entry]
+    temporary = assets / ".new-labels.json"
+    temporary.write_text(json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
+    os.replace(temporary, path)
+
+
+def _file_name(style):
+    return re.sub(r"[^\w-]+", "_", style)

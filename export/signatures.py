@@ -1,0 +1,142 @@
+"""What a SavedModel of a network can be asked: pictures as numbers, pictures as files."""
+
+import tensorflow as tf
+
+from tfstyle.images import MIN_SIDE
+
+JPEG_QUALITY = 95
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"  # how files begin
+
+
+def make_servable(frozen, config):
+    """Make of a network what `tf.saved_model.save` saves.
+
+    Args:
+        frozen: What `tfstyle.export.frozen.freeze` returned.
+        config: `ExportConfig`.
+
+    Returns:
+        Tuple of an object that can be called with `image` (and `style_weights`), and of its
+        signatures as a dictionary; `tfstyle.export.saved_model.write_saved_model` describes them.
+    """
+    # Not Model.export: what it writes cannot be called, and holds the weights twice.
+    root = tf.train.Checkpoint()
+    root.variables = [weight.value for weight in frozen.weights]
+    root.trainable_variables, root.regularization_losses = list(root.variables), []
+
+    several = frozen.num_styles > 1
+    image = {"image": tf.TensorSpec([None, None, None, 3], tf.float32)}
+    image_bytes = {"image_bytes": tf.TensorSpec([None], tf.string)}
+    weights = {"style_weights": tf.TensorSpec([None, frozen.num_styles], tf.float32)}
+    weights = weights if several else {}
+
+    def painted(image, style_weights=None):
+        return frozen(image, style_weights)
+
+    paint = _traced(painted, image | weights)  # once for all, or the file would hold it thrice
+
+    def call(image, style_weights=None, training=False):
+        if not several:
+            return paint(image=image)
+        first = tf.one_hot([0], frozen.num_styles)
+        return paint(image=image, style_weights=first if style_weights is None else style_weights)
+
+    def serve(image, style_weights=None):
+        return {"stylized": paint(image=_bounded(image, config), **blend(style_weights))}
+
+    def serve_bytes(image_bytes, style_weights=None):
+        def paint_one(given):
+            data, weights = given if several else (given, None)
+            pixels = 255 * paint(image=_decode(data, config)[None], **blend(weights))[0]
+            return encode(tf.cast(tf.round(pixels), tf.uint8), config.encoding)
+
+        given = (image_bytes, style_weights) if several else image_bytes
+        # One after the other: each picture may take all the memory that there is for one.
+        stylized = tf.map_fn(paint_one, given, fn_output_signature=tf.string, parallel_iterations=1)
+        return {"stylized_bytes": stylized}
+
+    def blend(style_weights):
+        if not several:
+            return {}
+        total = tf.reduce_sum(style_weights, -1, keepdims=True)
+        positive = tf.debugging.assert_positive(total, "style weights must have a positive sum")
+        blended = _after([positive], style_weights) / total
+        return {"style_weights": tf.reshape(blended, [-1, frozen.num_styles])}
+
+    root.__call__ = tf.function(call, autograph=False)
+    for training in (False, True):
+        root.__call__.get_concrete_function(**image, training=training)
+        if several:
+            root.__call__.get_concrete_function(**image, **weights, training=training)
+    return root, {
+        "serving_default": _traced(serve, image | weights),
+        "stylize_bytes": _traced(serve_bytes, image_bytes | weights),
+    }
+
+
+def encode(pixels, encoding):
+    """Return a uint8 tensor `(height, width, 3)` as the bytes of a file, "jpeg" or "png"."""
+    if encoding == "png":
+        return tf.io.encode_png(pixels)
+    return tf.io.encode_jpeg(pixels, quality=JPEG_QUALITY)
+
+
+def _traced(function, given):
+    return tf.function(function, autograph=False).get_concrete_function(**given)
+
+
+def _bounded(image, config):
+    """Return pictures `(…, height, width, 3)` once it is sure that their size can be painted."""
+    sides = tf.shape(image, tf.int64)[-3:-1]
+    return _after(_size_checks(sides, config), image)
+
+
+def _size_checks(sides, config):
+    few, many = MIN_SIDE, config.max_pixels
+    return [
+        tf.debugging.assert_less_equal(
+            tf.reduce_prod(sides), tf.constant(many, tf.int64), f"a picture has over {many} pixels"
+        ),
+        tf.debugging.assert_greater_equal(
+            tf.reduce_min(sides), tf.constant(few, tf.int64), f"a side is under {few} pixels"
+        ),
+    ]
+
+
+def _after(checks, x):
+    """Return `x`, computed after the checks; a check that nothing waits for may come too late."""
+    with tf.control_dependencies(checks):
+        return tf.identity(x)
+
+
+def _decode(data, config):
+    """Decode a file to `(height, width, 3)` in [0, 1], on white, unless it says it is too large."""
+
+    def declared_by_jpeg():
+        return tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)
+
+    def declared_by_png():
+        header = tf.strings.substr(data, 16, 8)
+        return tf.cast(tf.io.decode_raw(header, tf.int32, little_endian=False), tf.int64)
+
+    def starts_with(magic):
+        return tf.equal(tf.strings.substr(data, 0, len(magic)), magic)
+
+    fine = tf.constant([MIN_SIDE, MIN_SIDE], tf.int64)
+    sides = tf.case(
+        [(starts_with(JPEG), declared_by_jpeg), (starts_with(PNG), declared_by_png)],
+        default=lambda: fine,
+    )
+    data = _after(_size_checks(sides, config), data)
+    image = tf.cond(
+        starts_with(JPEG),
+        lambda: tf.io.decode_jpeg(data, 3, dct_method="INTEGER_ACCURATE"),  # default: the fast one
+        lambda: tf.io.decode_image(data, expand_animations=False),
+    )
+    image = _bounded(tf.ensure_shape(image, [None, None, None]), config)
+    image = tf.cast(image, tf.float32) / 255
+    channels = tf.shape(image)[-1]  # grey, grey and alpha, RGB, RGB and alpha
+    colors = channels - (1 - channels % 2)
+    alpha = tf.concat([image, tf.ones_like(image[..., :1])], -1)[..., colors : colors + 1]
+    image = image[..., :colors] * alpha + (1 - alpha)
+    return image * tf.ones([3])

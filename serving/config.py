@@ -1,0 +1,85 @@
+"""How to serve: one dataclass that the server and the flags of `tfstyle serve` share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """Ports, limits and batching of the server. Raises `ValueError` for what cannot be used."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every network: keep strangers out of it."""
+    port: int = 8500
+    """Port of gRPC; 0 takes a free one."""
+    rest_port: int | None = 8501
+    """Port of REST and metrics; 0 takes a free one, None serves gRPC alone."""
+    keep_versions: int = 1
+    """Newest versions of each model to serve, 0 for all; models.config has its own policy."""
+    poll_s: float = 1.0
+    """Seconds between looks for new versions."""
+    max_batch_size: int = 4
+    """Most pictures of one size to paint in one go; 1 turns batching off."""
+    batch_timeout_ms: float = 2.0
+    """Longest wait for more pictures of the same size."""
+    workers: int = 2
+    """Batches that run at once."""
+    max_queue: int = 64
+    """Requests that may wait; more are turned away with UNAVAILABLE."""
+    request_timeout_s: float = 30.0
+    """Longest time for a request, waiting included; a shorter deadline of the client's counts."""
+    max_message_mb: float = 64.0
+    """Largest request and response."""
+    max_megapixels: float = 8.0
+    """Largest request in pixels, a batch counted together; a megapixel takes about 0.5 GB."""
+    drain_s: float = 30.0
+    """Longest time to finish requests after SIGTERM."""
+    ssl_key: Path | None = None
+    """Private key, PEM; with it gRPC and REST speak TLS."""
+    ssl_cert: Path | None = None
+    """Certificate chain, PEM."""
+
+    def __post_init__(self):
+        lowest = {
+            "port": 0,
+            "keep_versions": 0,
+            "max_batch_size": 1,
+            "batch_timeout_ms": 0,
+            "workers": 1,
+            "max_queue": 1,
+            "drain_s": 0,
+        }
+        for name, least in lowest.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(
+                    f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)}."
+                )
+        for name in ("poll_s", "request_timeout_s", "max_message_mb", "max_megapixels"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"`{name}` must be positive. Received: {name}={getattr(self, name)}."
+                )
+        for name in ("port", "rest_port"):
+            if not 0 <= (getattr(self, name) or 0) <= 65535:
+                raise ValueError(
+                    f"`{name}` must be from 0 to 65535. Received: {name}={getattr(self, name)}."
+                )
+        if self.max_message_mb >= 2048:
+            raise ValueError(
+                f"`max_message_mb` must be under 2048. Received: {self.max_message_mb}."
+            )
+        if (self.ssl_key is None) != (self.ssl_cert is None):
+            raise ValueError(
+                "`ssl_key` and `ssl_cert` must be given together. "
+                f"Received: ssl_key={self.ssl_key}, ssl_cert={self.ssl_cert}."
+            )
+
+    @property
+    def max_message_bytes(self):
+        """`max_message_mb` in bytes."""
+        return int(self.max_message_mb * 2**20)
+
+    @property
+    def max_pixels(self):
+        """`max_megapixels` in pixels."""
+        return int(self.max_megapixels * 1e6)

@@ -1,0 +1,184 @@
+"""TF Serving's gRPC services, and health."""
+
+import contextlib
+import logging
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from tfstyle.serving.catalog import read_models_config
+from tfstyle.serving.status import CODES, StatusError
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def answering(context, metrics):
+    """Turn what goes wrong into the status of the call, and count the call.
+
+    Args:
+        context: `grpc.ServicerContext`.
+        metrics: `Metrics`, or None for calls that are not counted.
+
+    Yields:
+        Dict that the handler writes the model's name into.
+    """
+    failed = None
+    with metrics.request("GRPC") if metrics else contextlib.nullcontext({}) as facts:
+        try:
+            yield facts
+        except StatusError as error:
+            failed = error
+        except MemoryError:
+            failed = StatusError("RESOURCE_EXHAUSTED", "Out of memory")
+        except Exception as error:
+            log.exception("a request failed unexpectedly")
+            failed = StatusError("INTERNAL", f"{type(error).__name__}: {error}")
+        if failed is not None:
+            facts["status"] = failed.code
+    if failed is not None:
+        context.abort(grpc.StatusCode[failed.code], failed.message)
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict and GetModelMetadata; Classify, Regress and MultiInference are UNIMPLEMENTED.
+
+    Args:
+        predictor: `Predictor`.
+    """
+
+    def __init__(self, predictor):
+        self._predictor = predictor
+
+    def Predict(self, request, context):
+        """Run a signature. Numbers come back as `tensor_content`, which clients read fastest."""
+        predictor = self._predictor
+        with answering(context, predictor.metrics) as facts:
+            if not request.HasField("model_spec"):
+                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+            with predictor.servable(request.model_spec, facts) as servable:
+                signature = servable.signature(request.model_spec.signature_name)
+                feeds = predictor.read_tensors(signature, request.inputs)
+                outputs = signature.choose_outputs(request.output_filter)
+                arrays = predictor.predict(
+                    servable,
+                    signature,
+                    feeds,
+                    outputs,
+                    timeout_s=context.time_remaining(),
+                    on_task=lambda task: context.add_callback(task.future.cancel),
+                )
+                response = predict_pb2.PredictResponse()
+                response.model_spec.name = servable.name
+                response.model_spec.version.value = servable.version
+                response.model_spec.signature_name = signature.name
+                for name, value in arrays.items():
+                    response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+                self._check_size(response)
+                return response
+        return None
+
+    def GetModelMetadata(self, request, context):
+        """Tell the signatures of a model."""
+        with answering(context, None) as facts:
+            if not request.HasField("model_spec"):
+                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+            if not request.metadata_field:
+                raise StatusError(
+                    "INVALID_ARGUMENT",
+                    "GetModelMetadataRequest must specify at least one metadata_field",
+                )
+            for name in request.metadata_field:
+                if name != "signature_def":
+                    raise StatusError("INVALID_ARGUMENT", f"Metadata field {name} is not supported")
+            with self._predictor.servable(request.model_spec, facts) as servable:
+                return metadata_of(servable)
+        return None
+
+    def _check_size(self, response):
+        limit = self._predictor.config.max_message_bytes
+        if response.ByteSize() > limit:
+            raise StatusError(
+                "RESOURCE_EXHAUSTED",
+                f"the response of {response.ByteSize()} bytes is larger than {limit}",
+            )
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus and HandleReloadConfigRequest.
+
+    Args:
+        store: `ModelStore`.
+        roots: Folders, resolved, that a new configuration may take models from, and no others.
+    """
+
+    def __init__(self, store, roots):
+        self._store, self._roots = store, roots
+
+    def GetModelStatus(self, request, context):
+        """Tell the versions of a model and whether they are available."""
+        with answering(context, None):
+            if not request.HasField("model_spec"):
+                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+            return status_of_model(self._store, request.model_spec)
+        return None
+
+    def HandleReloadConfigRequest(self, request, context):
+        """Serve another configuration. Departs from TF Serving: only of the same folders."""
+        response = model_management_pb2.ReloadConfigResponse()
+        with answering(context, None):
+            try:
+                if request.config.WhichOneof("config") != "model_config_list":
+                    raise StatusError(
+                        "INVALID_ARGUMENT", "ReloadConfig must have a model_config_list"
+                    )
+                try:
+                    configs = read_models_config(request.config)
+                except ValueError as error:
+                    raise StatusError("INVALID_ARGUMENT", str(error)) from error
+                for name, config in configs.items():
+                    path = config.base_path.resolve()
+                    if not any(path.is_relative_to(root) for root in self._roots):
+                        raise StatusError(
+                            "PERMISSION_DENIED",
+                            f"base_path of model {name} must lie in the served folder",
+                        )
+                self._store.reload(configs)
+            except StatusError as error:
+                response.status.error_code = CODES.index(error.code)
+                response.status.error_message = error.message
+        return response
+
+
+def metadata_of(servable):
+    """Return the `GetModelMetadataResponse` of a servable."""
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    response.model_spec.name = servable.name
+    response.model_spec.version.value = servable.version
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    for key, definition in servable.definitions.items():
+        definitions.signature_def[key].CopyFrom(definition)
+    response.metadata["signature_def"].Pack(definitions)
+    return response
+
+
+def status_of_model(store, spec):
+    """Return the `GetModelStatusResponse` of a model.
+
+    Raises:
+        StatusError: If there is no such model or version.
+    """
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for number, state, code, message in store.status(spec):
+        row = response.model_version_status.add(version=number, state=state)
+        row.status.error_code = code
+        row.status.error_message = message
+    return response

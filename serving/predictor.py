@@ -1,0 +1,116 @@
+"""Predict: from a request to outputs, for gRPC and REST alike."""
+
+import contextlib
+import math
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tfstyle.serving.batching import Scheduler, Task
+from tfstyle.serving.metrics import Metrics
+from tfstyle.serving.servable import count_pixels
+from tfstyle.serving.status import StatusError
+
+
+class Predictor:
+    """Answers requests with the models of a store.
+
+    Args:
+        store: `ModelStore`.
+        config: `ServeConfig`.
+    """
+
+    def __init__(self, store, config):
+        self.store, self.config, self.metrics = store, config, Metrics()
+        self.scheduler = Scheduler(
+            workers=config.workers,
+            max_batch_size=config.max_batch_size,
+            batch_timeout_s=config.batch_timeout_ms / 1000,
+            max_queue=config.max_queue,
+            max_pixels=config.max_pixels,
+            on_batch=self.metrics.batch,
+        )
+
+    @contextlib.contextmanager
+    def servable(self, spec, facts):
+        """Hold the servable that a `ModelSpec` asks for; its name goes into `facts`."""
+        servable = self.store.acquire(spec)
+        facts["model"] = servable.name
+        try:
+            with self.metrics.in_flight(servable.name):
+                yield servable
+        finally:
+            servable.release()
+
+    def read_tensors(self, signature, protos):
+        """Return the arrays of a request's `TensorProto`s, checked before memory is taken.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT if they do not fit the signature or the limits.
+        """
+        signature.check_names(protos)
+        feeds = {}
+        for name, proto in protos.items():
+            if proto.tensor_shape.unknown_rank:
+                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}")
+            shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+            signature.check_tensor(name, proto.dtype, shape)
+            elements = math.prod(shape)
+            if min(shape, default=0) < 0:
+                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}")
+            # A proto may name one value for a shape of terabytes.
+            self.check_pixels(elements if proto.string_val else elements // 3)
+            try:
+                feeds[name] = tf.make_ndarray(proto)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}") from error
+            if feeds[name].shape != shape:
+                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}")
+        return feeds
+
+    def check_pixels(self, pixels):
+        """Raise `StatusError` if a request of so many pixels is too large."""
+        if pixels > self.config.max_pixels:
+            raise StatusError(
+                "INVALID_ARGUMENT",
+                f"a request must have at most {self.config.max_pixels} pixels. "
+                f"Received: {pixels}. Scale the picture down first",
+            )
+
+    def predict(self, servable, signature, feeds, outputs, *, timeout_s=None, on_task=None):
+        """Run a signature on checked arrays.
+
+        Args:
+            servable: `Servable`, held by the caller.
+            signature: `Signature` of it.
+            feeds: Dict of arrays by input.
+            outputs: Names of the outputs.
+            timeout_s: Seconds that the client waits; None for as long as the server allows.
+            on_task: Function that gets the `Task` before it is queued, to cancel it later.
+
+        Returns:
+            Dict of arrays by output.
+
+        Raises:
+            StatusError: What went wrong.
+        """
+        limit_s = self.config.request_timeout_s
+        deadline = time.monotonic() + min(limit_s, limit_s if timeout_s is None else timeout_s)
+        feeds = {
+            name: value.astype(object) if value.dtype.kind in "SU" else np.asarray(value)
+            for name, value in feeds.items()
+        }
+        pixels = count_pixels(feeds)
+        self.check_pixels(pixels)
+        task = Task(
+            servable=servable,
+            signature=signature,
+            feeds=feeds,
+            outputs=outputs,
+            pixels=pixels,
+            deadline=deadline,
+        )
+        if on_task is not None:
+            on_task(task)
+        return self.scheduler.run(task)

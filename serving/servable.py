@@ -1,0 +1,262 @@
+"""One loaded version of a model: its signatures, what they accept, and running them."""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+
+import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tfstyle.serving.status import CODES, StatusError
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+_METHODS = ("tensorflow/serving/predict", "")
+
+
+class Signature:
+    """A signature and its checks; messages are TF Serving's, so that clients need not care.
+
+    Args:
+        name: Key of the signature.
+        definition: `SignatureDef` of the SavedModel.
+    """
+
+    def __init__(self, name, definition):
+        self.name = name
+        self.inputs = dict(definition.inputs)
+        self.outputs = dict(definition.outputs)
+        self.batches = all(
+            not info.tensor_shape.unknown_rank
+            and info.tensor_shape.dim
+            and info.tensor_shape.dim[0].size == -1
+            for info in (*self.inputs.values(), *self.outputs.values())
+        )
+
+    def check_names(self, names):
+        """Raise `StatusError` unless `names` are just the inputs."""
+        sent, needed = set(names), set(self.inputs)
+        if len(sent) != len(needed):
+            join = lambda some: ",".join(sorted(some))  # noqa: E731
+            raise StatusError(
+                "INVALID_ARGUMENT",
+                f"input size does not match signature: {len(sent)}!={len(needed)} "
+                f"len({{{join(sent)}}}) != len({{{join(needed)}}}). Sent extra: "
+                f"{{{join(sent - needed)}}}. Missing but required: {{{join(needed - sent)}}}.",
+            )
+        for name in sorted(sent - needed):
+            raise StatusError(
+                "INVALID_ARGUMENT",
+                f"input tensor alias not found in signature: {name}. Inputs expected to be in "
+                f"the set {{{','.join(sorted(needed))}}}.",
+            )
+
+    def check_tensor(self, name, dtype, shape):
+        """Raise `StatusError` unless enum `dtype` and tuple `shape` fit input `name`."""
+        info = self.inputs[name]
+        if dtype != info.dtype:
+            raise StatusError(
+                "INVALID_ARGUMENT",
+                f"Expects arg[{sorted(self.inputs).index(name)}] to be "
+                f"{_dtype_name(info.dtype)} but {_dtype_name(dtype)} is provided",
+            )
+        if info.tensor_shape.unknown_rank:
+            return
+        needed = [dim.size for dim in info.tensor_shape.dim]
+        fits = len(shape) == len(needed) and all(
+            want in (-1, got) for want, got in zip(needed, shape, strict=True)
+        )
+        if not fits:
+            wanted = ",".join("?" if size < 0 else str(size) for size in needed)
+            raise StatusError(
+                "INVALID_ARGUMENT",
+                f'input tensor "{name}" must have shape [{wanted}]. '
+                f"Received: [{','.join(map(str, shape))}]",
+            )
+
+    def choose_outputs(self, wanted):
+        """Return the names of the outputs to fetch; `wanted` is the request's filter."""
+        seen = set()
+        for name in wanted:
+            if name not in self.outputs:
+                raise StatusError(
+                    "INVALID_ARGUMENT",
+                    f"output tensor alias not found in signature: {name} Outputs expected to be "
+                    f"in the set {{{','.join(sorted(self.outputs))}}}.",
+                )
+            if name in seen:
+                raise StatusError("INVALID_ARGUMENT", f"duplicate output tensor alias: {name}")
+            seen.add(name)
+        return tuple(wanted) or tuple(sorted(self.outputs))
+
+
+class Servable:
+    """A version of a model, loaded as TF Serving loads it: a graph in a session.
+
+    Count its users with `retain` and `release`: after `retire` it closes with the last of them.
+
+    Args:
+        name: Name of the model.
+        version: Number of the version.
+        path: Folder of the SavedModel.
+        on_close: Function called once its memory is given back.
+
+    Raises:
+        OSError: If there is no SavedModel.
+        StatusError: If the SavedModel does not load, or a warm-up request fails.
+    """
+
+    def __init__(self, name, version, path, on_close=lambda: None):
+        self.name, self.version = name, version
+        self._on_close = on_close
+        self._users, self._retired = 0, False
+        self._lock = threading.Lock()
+        graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph)
+        try:
+            with graph.as_default(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the loader is deprecated, and TF Serving's
+                meta = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
+            self.definitions = meta.signature_def
+            self.signatures = {
+                key: Signature(key, definition)
+                for key, definition in meta.signature_def.items()
+                if definition.method_name in _METHODS and definition.inputs
+            }
+            self._warm_up(Path(path) / WARMUP_FILE)
+        except tf.errors.OpError as error:
+            self._session.close()
+            raise status_of(error) from error
+        except BaseException:
+            self._session.close()
+            raise
+
+    def signature(self, name):
+        """Return the `Signature` of that name; "" stands for serving_default."""
+        name = name or "serving_default"
+        if name not in self.signatures:
+            raise StatusError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
+        return self.signatures[name]
+
+    def run(self, signature, feeds, outputs, timeout_s):
+        """Run a signature.
+
+        Args:
+            signature: `Signature` of this servable.
+            feeds: Dict of arrays, checked.
+            outputs: Names of the outputs.
+            timeout_s: Seconds after which TensorFlow gives up.
+
+        Returns:
+            Dict of arrays by output name.
+
+        Raises:
+            StatusError: With TensorFlow's own code and message.
+        """
+        if timeout_s <= 0:
+            raise StatusError("DEADLINE_EXCEEDED", "Deadline exceeded before the model ran")
+        options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(timeout_s * 1000)))
+        try:
+            return self._session.run(
+                {name: signature.outputs[name].name for name in outputs},
+                {signature.inputs[name].name: value for name, value in feeds.items()},
+                options=options,
+            )
+        except tf.errors.OpError as error:
+            raise status_of(error) from error
+        except (ValueError, TypeError, RuntimeError) as error:  # the session's own checks
+            raise StatusError("INVALID_ARGUMENT", str(error)) from error
+
+    def retain(self):
+        """Count a user; return False if the servable is closed. Who holds it may hold it again."""
+        with self._lock:
+            if self._retired and not self._users:
+                return False
+            self._users += 1
+            return True
+
+    def release(self):
+        """Count a user off."""
+        with self._lock:
+            self._users -= 1
+            last = self._retired and self._users == 0
+        if last:
+            self._close()
+
+    def retire(self):
+        """Take no more users, and give the memory back once the last is done."""
+        with self._lock:
+            first, self._retired = not self._retired, True
+            unused = first and self._users == 0
+        if unused:
+            self._close()
+
+    def _close(self):
+        self._session.close()
+        self._session = None
+        self._on_close()
+
+    def _warm_up(self, path):
+        """Run the requests of the SavedModel's warm-up file: no client waits for the first."""
+        if not path.is_file():
+            return
+        for record in tf.data.TFRecordDataset(str(path)).take(1000).as_numpy_iterator():
+            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            signature = self.signature(request.model_spec.signature_name)
+            feeds = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+            outputs = signature.choose_outputs(list(request.output_filter))
+            self.run(signature, feeds, outputs, timeout_s=600)
+
+
+def count_pixels(feeds):
+    """Return how many pixels a request holds.
+
+    Args:
+        feeds: Dict of arrays: pictures as numbers, or as files in inputs named `…image_bytes`.
+
+    Returns:
+        Integer. Of files only the headers are read, so a decompression bomb does no harm.
+
+    Raises:
+        StatusError: If a file is no picture.
+    """
+    total = 0
+    for name, value in feeds.items():
+        if value.dtype != object:
+            total += value.size // 3
+        elif name.endswith("image_bytes"):
+            total += sum(map(_pixels_of_file, value.ravel()))
+    return total
+
+
+def _pixels_of_file(content):
+    """Read the size of a picture from its header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=PICTURE_FORMATS) as image:
+                return image.size[0] * image.size[1]
+    except (UnidentifiedImageError, TypeError) as error:
+        raise StatusError(
+            "INVALID_ARGUMENT",
+            f"Unknown image file format. One of {', '.join(PICTURE_FORMATS)} required.",
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise StatusError("INVALID_ARGUMENT", f"The picture is too large: {error}") from error
+    except Exception as error:  # Pillow's parsers raise anything on damaged headers.
+        raise StatusError("INVALID_ARGUMENT", f"The picture is damaged: {error}") from error
+
+
+def status_of(error):
+    """Return the `StatusError` of a TensorFlow error, without Python's stack trace."""
+    code = CODES[error.error_code] if error.error_code < len(CODES) else "UNKNOWN"
+    return StatusError(code, error.message.split("\n\nOriginal stack trace")[0])
+
+
+def _dtype_name(enum):
+    try:
+        return tf.dtypes.as_dtype(enum).name
+    except TypeError:
+        return f"type {enum}"

@@ -1,0 +1,66 @@
+"""The status of a request that failed, as gRPC and HTTP name it."""
+
+from http import HTTPStatus
+
+MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
+
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+
+_HTTP = {
+    "OK": HTTPStatus.OK,
+    "CANCELLED": 499,
+    "INVALID_ARGUMENT": HTTPStatus.BAD_REQUEST,
+    "DEADLINE_EXCEEDED": HTTPStatus.GATEWAY_TIMEOUT,
+    "NOT_FOUND": HTTPStatus.NOT_FOUND,
+    "ALREADY_EXISTS": HTTPStatus.CONFLICT,
+    "PERMISSION_DENIED": HTTPStatus.FORBIDDEN,
+    "RESOURCE_EXHAUSTED": HTTPStatus.TOO_MANY_REQUESTS,
+    "FAILED_PRECONDITION": HTTPStatus.BAD_REQUEST,
+    "ABORTED": HTTPStatus.CONFLICT,
+    "OUT_OF_RANGE": HTTPStatus.BAD_REQUEST,
+    "UNIMPLEMENTED": HTTPStatus.NOT_IMPLEMENTED,
+    "UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+    "UNAUTHENTICATED": HTTPStatus.UNAUTHORIZED,
+}
+
+
+class StatusError(Exception):
+    """A request that cannot be answered.
+
+    Args:
+        code: One of `CODES`.
+        message: What is wrong, for whoever sent the request; cut at `MAX_MESSAGE` characters.
+
+    Raises:
+        ValueError: If `code` is not one of `CODES`.
+    """
+
+    def __init__(self, code, message):
+        if code not in CODES:
+            raise ValueError(f"`code` must be one of {CODES}. Received: code={code!r}.")
+        super().__init__(message)
+        self.code = code
+        self.message = message[:MAX_MESSAGE]
+
+    @property
+    def http_status(self):
+        """Integer that TF Serving's REST interface answers with."""
+        return int(_HTTP.get(self.code, HTTPStatus.INTERNAL_SERVER_ERROR))

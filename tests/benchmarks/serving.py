@@ -1,0 +1,237 @@
+"""Requests per second and latency of `tfstyle serve` beside the bare model, and a soak.
+
+    python tests/benchmarks/serving.py speed [--sizes 256 512 --clients 1 4 16 --seconds 10]
+    python tests/benchmarks/serving.py soak [--minutes 10 --clients 8]
+
+Both take `--models FOLDER --style NAME`; by default a lean network with random weights is saved,
+which costs what a trained one costs. `speed`: the server is a process of its own, clients are
+threads of this one; "bare" calls the loaded SavedModel in this process. `soak`: good requests of
+several sizes, and all sorts of bad ones; prints answers by status, and the server's memory as it
+goes. It fails if a status is not the one that is due, or memory grows by a fifth after the first
+third.
+"""
+
+import argparse
+import collections
+import contextlib
+import functools
+import io
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from PIL import Image
+
+from tfstyle.serving.client import ServerError, StyleClient
+from tfstyle.serving.wire import PredictRequest, write_tensor
+
+SIGNATURES = {"floats": "serving_default", "files": "stylize_bytes"}
+
+
+def save_lean(folder):
+    """Save a lean network with random weights under the signatures of an export."""
+    import tensorflow as tf
+
+    from tfstyle.networks import LeanNet
+
+    network = LeanNet()
+    network(np.zeros((1, 64, 64, 3), np.float32))
+    module = tf.Module()
+    # Not the network itself: Keras' variables would be copied, and a session find those unfilled.
+    module.weights = [weight.value for weight in network.weights]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], name="image")])
+    def stylize(image):
+        return {"stylized": network(image)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def stylize_bytes(image_bytes):
+        def one(content):
+            pixels = tf.io.decode_image(content, 3, tf.float32, expand_animations=False)
+            return tf.io.encode_png(tf.cast(tf.round(255 * network(pixels[None])[0]), tf.uint8))
+
+        return {"stylized_bytes": tf.map_fn(one, image_bytes)}
+
+    signatures = {"serving_default": stylize, "stylize_bytes": stylize_bytes}
+    tf.saved_model.save(module, str(folder / "lean" / "1"), signatures)
+
+
+@contextlib.contextmanager
+def models_of(options):
+    """Give the folder of models and the style to ask for."""
+    if options.models:
+        yield options.models, options.style
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        save_lean(Path(folder))
+        yield Path(folder), "lean"
+
+
+@contextlib.contextmanager
+def server_process(models, *flags):
+    """Run `tfstyle serve`; give its process and its port."""
+    command = "from tfstyle.cli.main import main; raise SystemExit(main())"
+    arguments = ["serve", str(models), "--port", "0", "--rest-port", "0", *flags]
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        if " on port " not in line:
+            raise SystemExit(f"the server did not start: {line}")
+        yield process, int(line.split(" on port ")[1].split(",")[0])
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure(call, clients, seconds):
+    """Return requests per second, and the 50th and 99th percentile in ms, of so many threads."""
+    call()  # the first one traces
+    times, end = [], time.perf_counter() + seconds
+
+    def work():
+        while (begun := time.perf_counter()) < end:
+            call()
+            times.append(time.perf_counter() - begun)
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - begun
+    return len(times) / elapsed, *(1000 * np.percentile(times, (50, 99)))
+
+
+def speed(options):
+    """Print a row for each size, number of clients and way of asking."""
+    import tensorflow as tf
+
+    row = "{:>6} {:>7} {:<16} {:>10.2f} {:>8.1f} {:>8.1f}"
+    print(f"pixels clients {'way':<16} requests/s   p50 ms   p99 ms")
+    with models_of(options) as (models, style):
+        newest = max((p for p in (models / style).iterdir() if p.name.isdigit()), key=str)
+        bare = tf.saved_model.load(str(newest)).signatures["serving_default"]
+        for size in options.sizes:
+            pixels = np.random.default_rng(0).random((size, size, 3), np.float32)
+            ways = {"bare": functools.partial(bare, image=tf.constant(pixels[None]))}
+            with contextlib.ExitStack() as stack:
+                for batch in ("1", "4"):
+                    server = server_process(models, "--max-batch-size", batch)
+                    _, port = stack.enter_context(server)
+                    for name, signature in SIGNATURES.items():
+                        client = StyleClient(f"127.0.0.1:{port}", signature=signature)
+                        stack.enter_context(client)
+                        call = functools.partial(client.stylize, pixels, style)
+                        ways[f"{name}, batch {batch}"] = call
+                for clients in options.clients:
+                    for name, call in ways.items():
+                        values = measure(call, clients, options.seconds)
+                        print(row.format(size, clients, name, *values), flush=True)
+
+
+def memory_mb(process):
+    """Return the resident memory of a process in MB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def png(*size):
+    file = io.BytesIO()
+    Image.new("RGB", size, "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def soak(options):
+    """Send good and bad requests for some minutes; return 1 if something is amiss."""
+    counts, wrong, lock = collections.Counter(), [], threading.Lock()
+    end = time.monotonic() + 60 * options.minutes
+    bomb, cut = png(9000, 9000), png(64, 64)[:-20]
+
+    def raw(name="", signature="stylize_bytes", key="image_bytes", value=None):
+        request = PredictRequest()
+        request.model_spec.name = name or style
+        request.model_spec.signature_name = signature
+        write_tensor(request.inputs[key], [png(32, 32)] if value is None else value)
+        return lambda: client._call(request)
+
+    def good(*size):
+        return lambda: client.stylize(np.zeros((*size, 3), np.uint8), style)
+
+    def work(seed):
+        chance = random.Random(seed)
+        while time.monotonic() < end:
+            due, call = chance.choice(kinds)
+            try:
+                call()
+                status = "OK"
+            except ServerError as error:
+                status = error.code
+            with lock:
+                counts[due, status] += 1
+                if status not in (due, "UNAVAILABLE"):
+                    wrong.append((due, status))
+
+    with (
+        models_of(options) as (models, style),
+        server_process(models) as (process, port),
+        StyleClient(f"127.0.0.1:{port}") as client,
+    ):
+        kinds = [
+            *(("OK", good(*size)) for size in ((64, 64), (64, 64), (96, 48), (129, 33))),
+            ("NOT_FOUND", raw(name="gone")),
+            ("FAILED_PRECONDITION", raw(signature="gone")),
+            ("INVALID_ARGUMENT", raw(key="gone")),
+            ("INVALID_ARGUMENT", raw(value=[b"junk"])),
+            ("INVALID_ARGUMENT", raw(value=[bomb])),
+            ("INVALID_ARGUMENT", raw(value=[cut])),
+            ("INVALID_ARGUMENT", raw(value=np.zeros((1, 8, 8, 3), np.float32))),
+        ]
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(options.clients[0])]
+        before = memory_mb(process)
+        for thread in threads:
+            thread.start()
+        samples = []
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(min(5.0, 60 * options.minutes / 12))
+            samples.append(memory_mb(process))
+            print(f"{sum(counts.values()):>8} requests  {samples[-1]:>7.0f} MB", flush=True)
+        alive = process.poll() is None
+    for (due, status), count in sorted(counts.items()):
+        print(f"{count:>8} answered {status}, due {due}")
+    settled = samples[len(samples) // 3]
+    last = samples[-1]
+    print(f"memory: {before:.0f} MB at the start, {settled:.0f} settled, {last:.0f} at the end")
+    return int(bool(wrong) or not alive or last > 1.2 * settled)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=("speed", "soak"))
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--style")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    options = parser.parse_args()
+    if (options.models is None) != (options.style is None):
+        parser.error("--models and --style go together")
+    return {"speed": speed, "soak": soak}[options.what](options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,195 @@
+"""`tfstyle export` and `tfstyle verify`, and what they call: from a style's name to its files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tfstyle.cli.main import main
+from tfstyle.export import parity
+from tfstyle.export.config import ExportConfig
+from tfstyle.export.litert import LiteRTPainter
+from tfstyle.export.publishing import find_network, publish
+from tfstyle.export.report import TOLERANCES, ParityError
+from tfstyle.export.saved_model import SavedModelPainter
+
+
+@pytest.fixture(autouse=True)
+def quick(tiny_zoo, monkeypatch, tmp_path):
+    """Export tiny networks, measure once and no memory, and work in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(parity, "SHIPPED_SIDES", (48,))
+    monkeypatch.setattr(parity, "RUN_SECONDS", 0)
+    monkeypatch.setattr(parity, "peak_memory_mb", lambda *_: 1.0)
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """Let no export be good enough."""
+    for kind in TOLERANCES:
+        monkeypatch.setitem(TOLERANCES, kind, (-1.0, -1.0))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_publish_writes_a_saved_model_and_its_report(tmp_path):
+    (path,) = written = publish("ripple", tmp_path / "models" / "ripple")
+    assert path == tmp_path / "models" / "ripple" / "1"
+    assert names(path.parent) == ["1", "1.parity.json"]
+    report = json.loads((path.parent / "1.parity.json").read_text())
+    assert report["passed"]
+    assert report["export"] == written[path].export == str(path)
+    assert SavedModelPainter(path).metadata["styles"][0]["name"] == "ripple"
+
+
+def test_publish_writes_a_litert_file_and_its_report(tmp_path):
+    config = ExportConfig(format="litert", precision="float16", size=32)
+    publish("ripple", tmp_path / "a.tflite", config)
+    assert names(tmp_path) == ["a.json", "a.parity.json", "a.tflite"]
+
+
+def test_publish_freezes_the_style_that_was_named(tmp_path, tiny_zoo):
+    config = ExportConfig(format="litert")
+    for number, (style, its_config, expected) in enumerate(
+        [
+            ("storm", config, ["storm"]),
+            (tiny_zoo / "weather.keras", config, ["calm"]),
+            ("storm", ExportConfig(format="litert", all_styles=True), ["calm", "storm"]),
+        ]
+    ):
+        path = tmp_path / f"{number}.tflite"
+        publish(style, path, its_config)
+        assert [style["name"] for style in LiteRTPainter(path).metadata["styles"]] == expected
+
+
+def test_publish_writes_the_assets_of_an_app(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfstyle.export.publishing.ANDROID_SIZES", (32, 48))
+    config = ExportConfig(format="android")
+    publish("ripple", tmp_path / "app", config)
+    publish("storm", tmp_path / "app", config)
+    publish("ripple", tmp_path / "app", ExportConfig(format="android", size="32x48"))
+    assets = tmp_path / "app" / "assets"
+    labels = json.loads((assets / "labels.json").read_text())
+    storm, ripple = labels["styles"]
+    assert (storm["name"], storm["about"]) == ("storm", "about storm")
+    assert [model["size"] for model in storm["models"]] == [[32, 32], [48, 48]]
+    assert [model["file"] for model in ripple["models"]] == ["ripple_32x48.tflite"]
+    assert Image.open(assets / ripple["thumbnail"]).size == (24, 16)
+    for model in (*storm["models"], *ripple["models"]):
+        painter = LiteRTPainter(assets / model["file"])
+        assert list(painter.size) == model["size"]
+        assert painter.metadata["precision"] == "float16"
+        assert painter.path.stat().st_size == model["bytes"]
+    assert "storm_32.parity.json" in names(tmp_path / "app")
+    assert not any("parity" in name or name.startswith(".") for name in names(assets))
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("format", ["saved-model", "litert"])
+def test_publish_keeps_nothing_that_is_not_good_enough(format, tmp_path):
+    output = tmp_path / ("ripple" if format == "saved-model" else "ripple.tflite")
+    with pytest.raises(ParityError, match="was not kept") as caught:
+        publish("ripple", output, ExportConfig(format=format))
+    assert caught.value.report.export == str(output)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_find_network_lists_the_styles_where_one_is_unknown():
+    text = r"must be one of \('ripple', 'calm', 'storm'\) or a \.keras file\. Received: 'wave'\."
+    with pytest.raises(ValueError, match=text):
+        find_network("wave", ExportConfig())
+
+
+# Commands
+
+
+def test_export_and_verify_print_tables(capsys, tmp_path):
+    assert main(["export", "ripple", "models/ripple"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("ok\n") == 2
+    assert out.endswith("models/ripple/1\n")
+    assert main(["verify", "models/ripple"]) == 0
+    assert capsys.readouterr().out.startswith("models/ripple: float32, ")
+    assert names(tmp_path / "models" / "ripple") == ["1", "1.parity.json"]
+
+
+def test_export_has_a_flag_for_every_setting(monkeypatch):
+    def record(*arguments, **keywords):
+        given.append((arguments, keywords))
+        return {}
+
+    given = []
+    monkeypatch.setattr("tfstyle.export.publishing.publish", record)
+    flags = "--format litert --precision int8 --size 32x48 --style storm --max-pixels 5000"
+    photographs = "--photographs a.png b.png --calibration c.png --encoding png"
+    assert main(["export", "storm", "a.tflite", *flags.split(), *photographs.split()]) == 0
+    config = ExportConfig(
+        format="litert",
+        precision="int8",
+        size="32x48",
+        style="storm",
+        max_pixels=5000,
+        encoding="png",
+    )
+    assert given == [
+        (
+            ("storm", Path("a.tflite"), config),
+            {"photographs": (Path("a.png"), Path("b.png")), "calibration": (Path("c.png"),)},
+        )
+    ]
+
+
+@pytest.mark.usefixtures("strict")
+def test_export_that_is_not_good_enough_is_exit_code_1(capsys):
+    assert main(["export", "ripple", "a.tflite", "--format", "litert"]) == 1
+    captured = capsys.readouterr()
+    assert "FAILED" in captured.out
+    assert captured.err.startswith("tfstyle export: The export as float32 differs")
+
+
+def test_verify_of_other_weights_is_exit_code_1(capsys, tiny_zoo):
+    assert main(["export", "calm", "a.tflite", "--format", "litert"]) == 0
+    assert main(["verify", "a.tflite", "--network", "ripple"]) == 1
+    assert "FAILED" in capsys.readouterr().out
+    assert json.loads(Path("a.parity.json").read_text())["passed"] is False
+
+
+def test_export_says_when_there_are_no_warmup_requests(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["export", "ripple", "models/ripple"]) == 0
+    assert "no warm-up requests: they need the package tensorflow-serving-api" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["export", "monet", "models/monet"], "Received: 'monet'."),
+        (["export", "ripple", "a.onnx", "--format", "litert"], "must end in one of .tflite"),
+        (["export", "ripple", "no/a.tflite", "--format", "litert"], "Create the folder 'no'"),
+        (["export", "ripple", "a.tflite"], "`output` must be a folder. Received: 'a.tflite'."),
+        (["verify", "gone.tflite"], "There is no 'gone.tflite'."),
+    ],
+)
+def test_commands_refuse_bad_input_in_one_line(arguments, text, capsys, monkeypatch):
+    for command in ("export", "verify"):
+        monkeypatch.setattr(
+            f"tfstyle.cli.{command}.load_tensorflow", lambda: pytest.fail("too late")
+        )
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith(f"tfstyle {arguments[0]}: ")
+    assert text in captured.err
+
+
+def test_settings_that_do_not_go_together_are_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["export", "ripple", "models", "--size", "512"])
+    assert stop.value.code == 2
+    assert "A SavedModel takes pictures of any size" in capsys.readouterr().err

@@ -1,0 +1,872 @@
+import base64
+import concurrent.futures
+import contextlib
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_log_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from tfstyle.cli import main as cli
+from tfstyle.serving.client import ServerError, StyleClient
+from tfstyle.serving.config import ServeConfig
+from tfstyle.serving.server import StyleServer
+
+QUICK = ServeConfig(port=0, rest_port=0, poll_s=0.05, drain_s=10, max_megapixels=1)
+State = get_model_status_pb2.ModelVersionStatus.State
+
+
+@contextlib.contextmanager
+def serving(models, **changes):
+    with StyleServer(models, ServeConfig(**{**vars(QUICK), **changes})) as server:
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}", options) as channel:
+            server.channel = channel
+            server.predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+            yield server
+
+
+@pytest.fixture
+def models(saved_styles, tmp_path):
+    """Folder of the model "wave", version 1."""
+    shutil.copytree(saved_styles / "1", tmp_path / "models" / "wave" / "1")
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="module")
+def shared(saved_styles, tmp_path_factory):
+    """A server of "wave", versions 1 and 2 with labels, for tests that do not change it."""
+    folder = tmp_path_factory.mktemp("shared")
+    for number in "12":
+        shutil.copytree(saved_styles / number, folder / "wave" / number)
+    (folder / "models.config").write_text(
+        'model_config_list { config { name: "wave" base_path: "wave" model_platform: "tensorflow" '
+        "model_version_policy { all {} } "
+        'version_labels { key: "stable" value: 1 } version_labels { key: "canary" value: 2 } } }'
+    )
+    with serving(folder / "models.config") as server:
+        yield server
+
+
+def make_request(name="wave", signature="", version=None, label=None, **inputs):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = name
+    request.model_spec.signature_name = signature
+    if version is not None:
+        request.model_spec.version.value = version
+    if label is not None:
+        request.model_spec.version_label = label
+    for key, value in inputs.items():
+        request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+    return request
+
+
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+
+def zeros(*shape):
+    return np.zeros(shape, np.float32)
+
+
+def png(width=20, height=18, level=0):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (level,) * 3).save(file, "PNG")
+    return file.getvalue()
+
+
+def http_call(server, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=20)
+    body = json.dumps(body) if isinstance(body, (dict, list)) else body
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    if response.getheader("Content-Type") == "application/json":
+        content = json.loads(content)
+    return response.status, content
+
+
+def refusal(server, request, **options):
+    with pytest.raises(grpc.RpcError) as error:
+        server.predict(request, timeout=20, **options)
+    return error.value.code().name, error.value.details()
+
+
+def wait_until(fact, timeout_s=15):
+    end = time.monotonic() + timeout_s
+    while not fact():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
+def test_predict_paints_floats_and_files(shared):
+    response = shared.predict(make_request(image=zeros(2, 17, 33, 3)))
+    assert response.model_spec.name == "wave"
+    assert response.model_spec.version.value == 2
+    assert response.model_spec.signature_name == "serving_default"
+    painted = tf.make_ndarray(response.outputs["stylized"])
+    assert painted.shape == (2, 17, 33, 3)
+    assert np.allclose(painted, 0.8)
+    response = shared.predict(
+        make_request(signature="stylize_bytes", image_bytes=[png(), png(30, 40, 255)])
+    )
+    contents = tf.make_ndarray(response.outputs["stylized_bytes"])
+    images = [Image.open(io.BytesIO(content)) for content in contents]
+    assert [image.size for image in images] == [(20, 18), (30, 40)]
+    assert [image.getpixel((0, 0)) for image in images] == [(204,) * 3, (0,) * 3]
+
+
+def test_client_and_command_paint(shared, tmp_path, capsys):
+    Image.new("RGB", (40, 30)).save(tmp_path / "photo.png")
+    for options in ([], ["--signature", "serving_default"], ["--label", "canary"]):
+        arguments = [str(tmp_path / "photo.png"), "--style", "wave", "-o", str(tmp_path / "o.png")]
+        server = ["--server", f"127.0.0.1:{shared.port}"]
+        assert cli.main(["client", *arguments, *server, *options]) == 0
+        assert Image.open(tmp_path / "o.png").getpixel((0, 0)) == (204, 204, 204)
+    capsys.readouterr()
+
+
+def test_versions_and_labels_choose(shared):
+    def level(**choice):
+        response = shared.predict(make_request(image=zeros(1, 16, 16, 3), **choice))
+        return round(float(tf.make_ndarray(response.outputs["stylized"]).max()), 3)
+
+    assert level() == level(version=2) == level(label="canary") == 0.8
+    assert level(version=1) == level(label="stable") == 0.9
+
+
+def test_output_filter_chooses_and_is_checked(shared):
+    request = make_request(image=zeros(1, 16, 16, 3))
+    request.output_filter.append("stylized")
+    assert list(shared.predict(request).outputs) == ["stylized"]
+    request.output_filter.append("stylized")
+    assert refusal(shared, request) == (
+        "INVALID_ARGUMENT",
+        "duplicate output tensor alias: stylized",
+    )
+    request.output_filter[0] = "depth"
+    assert refusal(shared, request) == (
+        "INVALID_ARGUMENT",
+        "output tensor alias not found in signature: depth Outputs expected to be in the set "
+        "{stylized}.",
+    )
+
+
+BROKEN_JPEG = b"\xff\xd8\xff\xe0" + bytes(50)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "text"),
+    [
+        ({"name": "gone"}, "NOT_FOUND", "Servable not found for request: Latest(gone)"),
+        ({"name": ""}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+        ({"version": 7}, "NOT_FOUND", "Servable not found for request: Specific(wave, 7)"),
+        ({"label": "old"}, "INVALID_ARGUMENT", "Unrecognized servable version label: old"),
+        (
+            {"signature": "paint"},
+            "FAILED_PRECONDITION",
+            'Serving signature key "paint" not found.',
+        ),
+        (
+            {},
+            "INVALID_ARGUMENT",
+            "input size does not match signature: 0!=1 len({}) != len({image}). Sent extra: {}. "
+            "Missing but required: {image}.",
+        ),
+        (
+            {"picture": ones(1, 16, 16, 3)},
+            "INVALID_ARGUMENT",
+            "input tensor alias not found in signature: picture. Inputs expected to be in the set "
+            "{image}.",
+        ),
+        (
+            {"image": np.ones((1, 16, 16, 3), np.uint8)},
+            "INVALID_ARGUMENT",
+            "Expects arg[0] to be float32 but uint8 is provided",
+        ),
+        (
+            {"image": ones(16, 16, 3)},
+            "INVALID_ARGUMENT",
+            'input tensor "image" must have shape [?,?,?,3]. Received: [16,16,3]',
+        ),
+        ({"image": ones(1, 16, 16, 4)}, "INVALID_ARGUMENT", "Received: [1,16,16,4]"),
+        ({"image": ones(1, 1200, 1000, 3)}, "INVALID_ARGUMENT", "at most 1000000 pixels"),
+        (
+            {"signature": "stylize_bytes", "image_bytes": [b"no picture"]},
+            "INVALID_ARGUMENT",
+            "Unknown image file format",
+        ),
+        (
+            {"signature": "stylize_bytes", "image_bytes": [png()[:60]]},
+            "INVALID_ARGUMENT",
+            "PNG",
+        ),
+        (
+            {"signature": "stylize_bytes", "image_bytes": [BROKEN_JPEG]},
+            "INVALID_ARGUMENT",
+            "",
+        ),
+        (
+            {"signature": "stylize_bytes", "image_bytes": [png(5000, 5000)]},
+            "INVALID_ARGUMENT",
+            "at most 1000000 pixels",
+        ),
+        (
+            {"signature": "stylize_bytes", "image_bytes": [png(20000, 10000)]},
+            "INVALID_ARGUMENT",
+            "",
+        ),
+    ],
+)
+def test_predict_refuses_as_tf_serving_does(shared, fields, code, text):
+    got, details = refusal(shared, make_request(**fields))
+    assert got == code
+    assert text in details
+    assert len(details) <= 1024
+    shared.predict(make_request(image=zeros(1, 16, 16, 3)))  # it lives on
+
+
+def test_predict_refuses_tensors_that_lie(shared):
+    request = predict_pb2.PredictRequest()
+    assert refusal(shared, request) == ("INVALID_ARGUMENT", "Missing ModelSpec")
+    for shape, values in [
+        ((1, 10**6, 10**6, 3), [0.5]),  # 12 TB, if one value were repeated
+        ((-1, 16, 16, 3), [0.5]),
+        ((2**62, 2**62, 2**62, 3), [0.5]),
+        ((1, 16, 16, 3), [0.5] * 769),
+    ]:
+        request = make_request()
+        tensor = request.inputs["image"]
+        tensor.dtype = tf.float32.as_datatype_enum
+        tensor.float_val.extend(values)
+        for size in shape:
+            tensor.tensor_shape.dim.add(size=size)
+        assert refusal(shared, request)[0] == "INVALID_ARGUMENT"
+    tensor = make_request(image=ones(1, 16, 16, 3)).inputs["image"]
+    tensor.tensor_content = tensor.tensor_content[:-1]
+    request.inputs["image"].CopyFrom(tensor)
+    assert refusal(shared, request) == ("INVALID_ARGUMENT", "tensor parsing error: image")
+    tensor.tensor_shape.unknown_rank = True
+    request.inputs["image"].CopyFrom(tensor)
+    assert refusal(shared, request)[0] == "INVALID_ARGUMENT"
+
+
+def test_metadata_and_status(shared):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(shared.channel)
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name = "wave"
+    response = stub.GetModelMetadata(request)
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    assert response.metadata["signature_def"].Unpack(definitions)
+    assert response.model_spec.version.value == 2
+    assert {"serving_default", "stylize_bytes"} <= set(definitions.signature_def)
+    for fields, text in (
+        ([], "must specify at least one metadata_field"),
+        (["weights"], "Metadata field weights is not supported"),
+    ):
+        del request.metadata_field[:]
+        request.metadata_field.extend(fields)
+        with pytest.raises(grpc.RpcError, match=text):
+            stub.GetModelMetadata(request)
+    status = model_service_pb2_grpc.ModelServiceStub(shared.channel).GetModelStatus
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = "wave"
+    rows = status(request).model_version_status
+    assert [(row.version, row.state) for row in rows] == [
+        (2, State.AVAILABLE),
+        (1, State.AVAILABLE),
+    ]
+    request.model_spec.version.value = 1
+    assert [row.version for row in status(request).model_version_status] == [1]
+    request.model_spec.name = "gone"
+    with pytest.raises(grpc.RpcError, match="Could not find any versions of model gone"):
+        status(request)
+
+
+def test_other_services_are_unimplemented(shared):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(shared.channel)
+    with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+        stub.Classify(prediction_log_pb2.ClassifyLog().request)
+
+
+def test_rest_predicts_in_rows_and_columns(shared):
+    path = "/v1/models/wave:predict"
+    image = np.zeros((17, 18, 3)).tolist()
+    status, answer = http_call(shared, "POST", path, {"instances": [image, image]})
+    assert status == 200
+    assert np.allclose(answer["predictions"], np.full((2, 17, 18, 3), 0.8))
+    status, answer = http_call(shared, "POST", path, {"instances": [{"image": image}]})
+    assert np.shape(answer["predictions"]) == (1, 17, 18, 3)
+    for inputs in ([image], {"image": [image]}):
+        status, answer = http_call(shared, "POST", path, {"inputs": inputs})
+        assert np.shape(answer["outputs"]) == (1, 17, 18, 3)
+    for choice in ("/versions/1", "/labels/stable"):
+        path = f"/v1/models/wave{choice}:predict"
+        assert http_call(shared, "POST", path, {"inputs": [image]})[1]["outputs"][0][0][0][0] == (
+            pytest.approx(0.9)
+        )
+
+
+def test_rest_wraps_bytes_in_base64(shared):
+    encoded = {"b64": base64.b64encode(png()).decode()}
+    for body, key in (
+        ({"instances": [encoded]}, "predictions"),
+        ({"instances": [{"image_bytes": encoded}]}, "predictions"),
+        ({"inputs": {"image_bytes": [encoded]}}, "outputs"),
+    ):
+        body = {"signature_name": "stylize_bytes", **body}
+        status, answer = http_call(shared, "POST", "/v1/models/wave:predict", body)
+        assert status == 200
+        painted = Image.open(io.BytesIO(base64.b64decode(answer[key][0]["b64"])))
+        assert painted.getpixel((3, 3)) == (204, 204, 204)
+
+
+def test_rest_tells_status_and_metadata(shared):
+    assert http_call(shared, "GET", "/v1/models/wave/versions/1") == (
+        200,
+        {
+            "model_version_status": [
+                {
+                    "version": "1",
+                    "state": "AVAILABLE",
+                    "status": {"error_code": "OK", "error_message": ""},
+                }
+            ]
+        },
+    )
+    rows = http_call(shared, "GET", "/v1/models/wave")[1]["model_version_status"]
+    assert [row["version"] for row in rows] == ["2", "1"]
+    rows = http_call(shared, "GET", "/v1/models/wave/labels/canary")[1]["model_version_status"]
+    assert [row["version"] for row in rows] == ["2"]
+    _, answer = http_call(shared, "GET", "/v1/models/wave/versions/1/metadata")
+    assert answer["model_spec"] == {"name": "wave", "signature_name": "", "version": "1"}
+    inputs = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]["inputs"]
+    assert inputs["image"]["dtype"] == "DT_FLOAT"
+
+
+PREDICT = "/v1/models/wave:predict"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "text"),
+    [
+        ("GET", "/", None, 404, "Not found: /"),
+        ("GET", "/v1/model", None, 400, "Malformed request: GET /v1/model"),
+        ("POST", "/v1/models/wave", "{}", 400, "Malformed request: POST /v1/models/wave"),
+        ("POST", "/v1/models/wave:classify", "{}", 501, "classify is not implemented"),
+        ("GET", "/v1/models/gone", None, 404, "Could not find any versions of model gone"),
+        ("GET", "/v1/models/gone/metadata", None, 404, "Servable not found"),
+        ("GET", f"/v1/models/wave/versions/{10**30}", None, 400, "Failed to convert version"),
+        ("POST", "/v1/models/gone:predict", "{}", 404, "Servable not found"),
+        ("POST", "/v1/models/wave/versions/9:predict", "{}", 404, "Specific(wave, 9)"),
+        ("POST", PREDICT, "", 400, "JSON Parse error: The document is empty"),
+        ("POST", PREDICT, "{", 400, "JSON Parse error"),
+        ("POST", PREDICT, b"\xff\xfe{", 400, "JSON Parse error"),
+        ("POST", PREDICT, "[" * 100_000, 400, "JSON Parse error"),
+        ("POST", PREDICT, "[]", 400, "Is not object"),
+        ("POST", PREDICT, {}, 400, "Missing 'inputs' or 'instances' key"),
+        ("POST", PREDICT, {"signature_name": 1}, 400, "must be a string value"),
+        ("POST", PREDICT, {"signature_name": "x", "inputs": []}, 400, '"x" not found in signature'),
+        ("POST", PREDICT, {"inputs": [], "instances": []}, 400, "expecting only one of"),
+        ("POST", PREDICT, {"instances": {}}, 400, "to be an list/array"),
+        ("POST", PREDICT, {"instances": []}, 400, "No values in 'instances'"),
+        ("POST", PREDICT, {"instances": [{"x": 1}]}, 400, "keys must be equal to: image"),
+        ("POST", PREDICT, {"instances": [1, {"x": 1}]}, 400, "but got object at item 1"),
+        ("POST", PREDICT, {"inputs": {"x": 1}}, 400, "Missing named input: image"),
+        ("POST", PREDICT, {"inputs": [[[["a"]]]]}, 400, "is not of expected type: float32"),
+        ("POST", PREDICT, {"inputs": [[[[True] * 3]]]}, 400, "is not of expected type: float32"),
+        ("POST", PREDICT, {"inputs": [[1, 2], [3]]}, 400, "unexpected size: 1 at level: 1"),
+        ("POST", PREDICT, {"inputs": [[1], 2]}, 400, "found at incorrect level"),
+        ("POST", PREDICT, {"inputs": [1, [2]]}, 400, "unexpected level"),
+        ("POST", PREDICT, '{"inputs": [[[[1e999, 0, 0]]]', 400, "JSON Parse error"),
+        ("POST", PREDICT, {"inputs": [[[[10**60, 0, 0]]]]}, 400, "Cannot convert JSON value"),
+        ("POST", PREDICT, {"inputs": 0.5}, 400, "must have shape [?,?,?,3]. Received: []"),
+        (
+            "POST",
+            PREDICT,
+            {"signature_name": "stylize_bytes", "inputs": [{"b64": "?"}]},
+            400,
+            "Unable to base64 decode",
+        ),
+        (
+            "POST",
+            PREDICT,
+            {"signature_name": "stylize_bytes", "inputs": ["text"]},
+            400,
+            "Unknown image file format",
+        ),
+    ],
+)
+def test_rest_refuses_as_tf_serving_does(shared, method, path, body, status, text):
+    got, answer = http_call(shared, method, path, body)
+    assert got == status
+    assert text in answer["error"]
+
+
+def test_rest_bodies_are_limited(models):
+    with serving(models, max_message_mb=0.1) as server:
+        status, answer = http_call(server, "POST", PREDICT, b" " * 200_000)
+        assert (status, "larger than max (200000 vs. 104857)" in answer["error"]) == (429, True)
+        code, details = refusal(server, make_request(image=zeros(1, 128, 128, 3)))
+        assert (code, "larger than max" in details) == ("RESOURCE_EXHAUSTED", True)
+        status, answer = http_call(server, "POST", PREDICT, b"", **{"Content-Encoding": "gzip"})
+        assert status == 501
+        with socket.create_connection(("127.0.0.1", server.rest_port)) as raw:
+            raw.sendall(b"POST /v1/models/wave:predict HTTP/1.1\r\nContent-Length: -5\r\n\r\n")
+            assert b"400 Bad Request" in raw.recv(1000)
+        with socket.create_connection(("127.0.0.1", server.rest_port)) as raw:
+            raw.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+            assert b"400" in raw.recv(1000)
+        assert http_call(server, "GET", "/v1/models/wave")[0] == 200
+
+
+def test_rest_holds_few_large_bodies_at_once(models):
+    with serving(models, max_message_mb=0.1) as server, contextlib.ExitStack() as stack:
+        head = b"POST /v1/models/wave:predict HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
+        for _ in range(4):  # promise much and send nothing
+            address = ("127.0.0.1", server.rest_port)
+            raw = stack.enter_context(socket.create_connection(address))
+            raw.sendall(head)
+        wait_until(lambda: server._rest._held == 400_000)
+        status, answer = http_call(server, "POST", PREDICT, b" " * 90_000)
+        assert (status, answer) == (503, {"error": "The server holds too many large requests"})
+        stack.close()
+        wait_until(lambda: server._rest._held == 0)
+        assert http_call(server, "POST", PREDICT, b" " * 90_000)[0] == 400
+
+
+def test_connections_are_kept_alive(shared):
+    connection = http.client.HTTPConnection("127.0.0.1", shared.rest_port)
+    for _ in range(2):
+        connection.request("POST", PREDICT, json.dumps({"inputs": [[[[0, 0, 0]]]]}))
+        assert connection.getresponse().read()
+        assert connection.sock is not None
+    connection.close()
+
+
+def test_health_follows_the_models(models, saved_styles):
+    with serving(models) as server:
+        check = health_pb2_grpc.HealthStub(server.channel).Check
+        request = health_pb2.HealthCheckRequest()
+        assert check(request).status == health_pb2.HealthCheckResponse.SERVING
+        request.service = "tensorflow.serving.PredictionService"
+        assert check(request).status == health_pb2.HealthCheckResponse.SERVING
+        broken = models / "broken" / "1"
+        broken.mkdir(parents=True)
+        (broken / "saved_model.pb").write_bytes(b"junk")
+        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+        wait_until(lambda: check(request).status == not_serving)
+        rows = http_call(server, "GET", "/v1/models/broken")[1]["model_version_status"]
+        assert rows[0]["state"] in ("END", "LOADING")
+        assert rows[0]["status"]["error_code"] != "OK"
+        shutil.copytree(saved_styles / "3", models / "broken" / "2")  # mended
+        wait_until(lambda: check(request).status == health_pb2.HealthCheckResponse.SERVING)
+        assert server.predict(make_request("broken", image=zeros(1, 16, 16, 3)))
+
+
+def test_metrics_count_by_model_and_status(models):
+    with serving(models) as server:
+        server.predict(make_request(image=zeros(1, 16, 16, 3)))
+        refusal(server, make_request("made up", image=zeros(1, 16, 16, 3)))
+        http_call(server, "POST", PREDICT, {"inputs": [[[[0, 0, 0]]]]})
+        _, text = http_call(server, "GET", "/monitoring/prometheus/metrics")
+        lines = text.decode().splitlines()
+        count = ":tensorflow:serving:request_count"
+        ok = 'model_name="wave",entrypoint="{}",status="OK"'
+        assert f"{count}{{{ok.format('GRPC')}}} 1" in lines
+        assert f"{count}{{{ok.format('REST')}}} 1" in lines
+        assert f'{count}{{model_name="",entrypoint="GRPC",status="NOT_FOUND"}} 1' in lines
+        latency = ':tensorflow:serving:request_latency_{}{{model_name="wave",entrypoint="GRPC"'
+        assert f"{latency.format('count')}}} 1" in lines
+        assert f'{latency.format("bucket")},le="+Inf"}} 1' in lines
+        assert ':tensorflow:serving:requests_in_flight{model_name="wave"} 0' in lines
+        assert not any("made up" in line for line in lines)
+
+
+def test_concurrent_requests_run_in_batches(models):
+    with serving(models, max_batch_size=4, batch_timeout_ms=500, workers=1) as server:
+        batches = []
+        server.predictor.scheduler._on_batch = lambda model, rows: batches.append(rows)
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            levels = np.linspace(0, 0.8, 8, dtype=np.float32)
+            calls = [
+                pool.submit(server.predict, make_request(image=np.full((1, 16, 16, 3), level)))
+                for level in levels
+            ]
+            painted = [tf.make_ndarray(call.result().outputs["stylized"]) for call in calls]
+        for level, image in zip(levels, painted, strict=True):
+            assert image.shape == (1, 16, 16, 3)
+            assert np.allclose(image, np.clip(0.9 - level, 0, 1), atol=1e-6)
+        assert batches == [4, 4]
+        batches.clear()
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:  # sizes do not mix
+            calls = [
+                pool.submit(server.predict, make_request(image=zeros(1, 16, width, 3)))
+                for width in (16, 32) * 3
+            ]
+            shapes = [tf.make_ndarray(call.result().outputs["stylized"]).shape for call in calls]
+        assert shapes == [(1, 16, 16, 3), (1, 16, 32, 3)] * 3
+        assert batches == [3, 3]
+
+
+def test_a_bad_file_spoils_no_batch(models):
+    def whole(content):
+        request = make_request(signature="stylize_bytes", image_bytes=[content])
+        try:
+            return server.predict(request).model_spec.name
+        except grpc.RpcError as error:
+            return error.code().name
+
+    cut = png()[:-30]  # its header is good
+    with (
+        serving(models, max_batch_size=4, batch_timeout_ms=300) as server,
+        concurrent.futures.ThreadPoolExecutor(4) as pool,
+    ):
+        results = list(pool.map(whole, [png(), cut, png(), png()]))
+    assert results == ["wave", "INVALID_ARGUMENT", "wave", "wave"]
+
+
+def test_batching_can_be_off(models):
+    with serving(models, max_batch_size=1, batch_timeout_ms=10_000) as server:
+        begun = time.monotonic()
+        server.predict(make_request(image=zeros(1, 16, 16, 3)))
+        server.predict(make_request(image=zeros(3, 16, 16, 3)))
+        assert time.monotonic() - begun < 5
+
+
+def test_full_queue_turns_requests_away(models):
+    with serving(models, max_queue=1, workers=1, max_batch_size=1) as server:
+        slow = make_request(signature="slow", seconds=np.array([1.0]))
+        running = server.predict.future(slow)
+        wait_until(lambda: server.predictor.scheduler._queue or _in_flight(server))
+        time.sleep(0.2)
+        waiting = server.predict.future(slow)
+        wait_until(lambda: server.predictor.scheduler._queue)
+        assert refusal(server, slow) == (
+            "UNAVAILABLE",
+            "The batch scheduling queue to which this task was submitted is full",
+        )
+        assert running.result()
+        assert waiting.result()
+
+
+def _in_flight(server):
+    return 'requests_in_flight{model_name="wave"} 1' in server.predictor.metrics.text()
+
+
+def test_deadlines_stop_the_model(models):
+    with serving(models, request_timeout_s=0.5, workers=1) as server:
+        endless = make_request(signature="slow", seconds=np.array([60.0]))
+        begun = time.monotonic()
+        with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
+            server.predict(endless, timeout=0.2)
+        with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
+            server.predict(endless)
+        body = {"signature_name": "slow", "inputs": [60.0]}
+        assert http_call(server, "POST", PREDICT, body)[0] == 504  # the session's words, or ours
+        assert server.predict(make_request(image=zeros(1, 16, 16, 3)))  # the worker is free again
+        assert time.monotonic() - begun < 10
+
+
+def test_a_client_that_goes_away_frees_the_queue(models):
+    with serving(models, workers=1, max_batch_size=1) as server:
+        first = server.predict.future(make_request(signature="slow", seconds=np.array([0.5])))
+        wait_until(lambda: _in_flight(server))
+        second = server.predict.future(make_request(signature="slow", seconds=np.array([30.0])))
+        wait_until(lambda: server.predictor.scheduler._queue)
+        second.cancel()
+        wait_until(lambda: not server.predictor.scheduler._queue)
+        assert first.result()
+
+
+def test_versions_swap_under_load_without_a_lost_request(models, saved_styles):
+    with serving(models) as server:
+        stop, seen, failures = threading.Event(), [], []
+
+        def load():
+            request = make_request(image=zeros(1, 24, 24, 3))
+            while not stop.is_set():
+                try:
+                    response = server.predict(request)
+                except grpc.RpcError as error:
+                    failures.append(error)
+                    return
+                level = tf.make_ndarray(response.outputs["stylized"]).max()
+                seen.append((response.model_spec.version.value, round(float(level), 3)))
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in (2, 3):
+            # Copied beside and renamed: what has no number for a name is no version yet.
+            shutil.copytree(saved_styles / str(number), models / "wave" / f".{number}.part")
+            (models / "wave" / f".{number}.part").rename(models / "wave" / str(number))
+            wait_until(lambda number=number: server.store.available("wave") == {number})
+            count = len(seen)
+            wait_until(lambda count=count: len(seen) > count + 8)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert set(seen) == {(1, 0.9), (2, 0.8), (3, 0.7)}
+        rows = http_call(server, "GET", "/v1/models/wave")[1]["model_version_status"]
+        assert [row["state"] for row in rows] == ["AVAILABLE", "END", "END"]
+
+
+def test_an_old_version_finishes_before_it_unloads(models, saved_styles):
+    with serving(models) as server:
+        slow = server.predict.future(make_request(signature="slow", seconds=np.array([1.5])))
+        wait_until(lambda: _in_flight(server))
+        shutil.copytree(saved_styles / "2", models / "wave" / "2")
+        wait_until(lambda: server.store.available("wave") == {2})
+        rows = http_call(server, "GET", "/v1/models/wave")[1]["model_version_status"]
+        assert slow.result().model_spec.version.value == 1
+        assert [row["state"] for row in rows] == ["AVAILABLE", "UNLOADING"]
+        wait_until(lambda: server.store._versions["wave"][1].state == State.END)
+
+
+def test_a_retired_version_still_answers_who_holds_it(models):
+    with serving(models, rest_port=None) as server:
+        spec = make_request().model_spec
+        servable = server.store.acquire(spec)
+        servable.retire()  # between finding the version and queueing the request
+        feeds = {"image": zeros(1, 16, 16, 3)}
+        signature = servable.signature("")
+        outputs = server.predictor.predict(servable, signature, feeds, ("stylized",))
+        assert outputs["stylized"].shape == (1, 16, 16, 3)
+        assert servable.retain()
+        servable.release()
+        servable.release()
+        assert not servable.retain()
+        assert server.store._versions["wave"][1].state == State.END
+
+
+def test_a_broken_version_leaves_the_old_one(models):
+    broken = models / "wave" / "2"
+    broken.mkdir()
+    with serving(models) as server:
+        assert server.store.available("wave") == set()
+        (models / "wave" / "notes").mkdir()
+        (models / "wave" / "4.txt").touch()
+        broken.rename(models / "wave" / ".gone")
+        wait_until(lambda: server.store.available("wave") == {1})
+        (models / "wave" / ".gone").rename(broken)
+        wait_until(lambda: len(server.store._versions["wave"]) == 2)
+        wait_until(lambda: server.store._versions["wave"][2].error)
+        assert server.store.available("wave") == {1}
+        assert server.predict(make_request(image=zeros(1, 16, 16, 3))).model_spec.version.value == 1
+
+
+def test_keep_versions_serves_several(models, saved_styles):
+    for number in "23":
+        shutil.copytree(saved_styles / number, models / "wave" / number)
+    with serving(models, keep_versions=2, rest_port=None) as server:
+        assert server.store.available("wave") == {2, 3}
+    with serving(models, keep_versions=0, rest_port=None) as server:
+        assert server.store.available("wave") == {1, 2, 3}
+
+
+def test_reload_replaces_the_configuration(models, saved_styles):
+    shutil.copytree(saved_styles / "2", models / "wave" / "2")
+    shutil.copytree(saved_styles / "3", models / "lake" / "3")
+    with serving(models) as server:
+        reload = model_service_pb2_grpc.ModelServiceStub(server.channel).HandleReloadConfigRequest
+        request = model_management_pb2.ReloadConfigRequest()
+        assert reload(request).status.error_code == 3
+        model = request.config.model_config_list.config.add()
+        model.name, model.base_path = "wave", str(models / "wave")
+        model.model_version_policy.specific.versions.extend([1, 2])
+        model.version_labels["old"] = 1
+        assert reload(request).status.error_code == 0
+        assert server.store.available("wave") == {1, 2}
+        refusal(server, make_request("lake", image=zeros(1, 16, 16, 3)))
+        answer = server.predict(make_request(label="old", image=zeros(1, 16, 16, 3)))
+        assert answer.model_spec.version.value == 1
+        model.version_labels["new"] = 9
+        response = reload(request)
+        assert response.status.error_code == 9
+        assert "assign label to version 9" in response.status.error_message
+        del model.version_labels["new"]
+        model.base_path = "/etc"
+        assert reload(request).status.error_code == 7
+        model.base_path = ""
+        assert reload(request).status.error_code == 3
+        assert server.store.available("wave") == {1, 2}
+
+
+def test_warm_up_requests_run_and_may_fail_the_load(models):
+    extra = models / "wave" / "1" / "assets.extra"
+    extra.mkdir()
+    entry = prediction_log_pb2.PredictionLog()
+    entry.predict_log.request.CopyFrom(make_request(image=zeros(1, 16, 16, 3)))
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        writer.write(entry.SerializeToString())
+    with serving(models, rest_port=None) as server:
+        assert server.store.available("wave") == {1}
+    entry.predict_log.request.model_spec.signature_name = "gone"
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        writer.write(entry.SerializeToString())
+    with serving(models, rest_port=None) as server:
+        assert server.store.available("wave") == set()
+
+
+def start_command(models, *flags):
+    command = [sys.executable, "-c", "from tfstyle.cli.main import main; raise SystemExit(main())"]
+    process = subprocess.Popen(
+        [*command, "serve", str(models), "--port", "0", "--rest-port", "0", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    line = process.stdout.readline()
+    assert line.startswith("serving wave: gRPC on port "), process.communicate()
+    ports = [int(word.rstrip(",")) for word in line.split() if word.rstrip(",").isdigit()]
+    return process, *ports
+
+
+def test_sigterm_drains(models):
+    process, port, rest_port = start_command(models)
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+            predict(make_request(image=zeros(1, 16, 16, 3)))
+            slow = make_request(signature="slow", seconds=np.array([1.0]))
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                body = {"signature_name": "slow", "inputs": [3.0]}
+                server = type("Server", (), {"rest_port": rest_port})
+                over_rest = pool.submit(http_call, server, "POST", PREDICT, body)
+                over_grpc = predict.future(slow)
+                time.sleep(0.5)
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.3)
+                with pytest.raises(grpc.RpcError):
+                    predict(make_request(image=zeros(1, 16, 16, 3)))
+                assert tf.make_ndarray(over_grpc.result().outputs["seconds"]) == [1.0]
+                assert over_rest.result() == (200, {"outputs": [3.0]})
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_tls(models, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext"
+    arguments = ["subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *arguments], check=True, capture_output=True)
+    photo = np.zeros((20, 30, 3), np.uint8)
+    with serving(models, ssl_key=key, ssl_cert=certificate) as server:
+        address = f"localhost:{server.port}"
+        with StyleClient(address, ssl_root=certificate, token="secret") as client:
+            assert client.stylize(photo, "wave").getpixel((0, 0)) == (230, 230, 230)
+        with StyleClient(address, retries=0, timeout_s=5) as client, pytest.raises(ServerError):
+            client.stylize(photo, "wave")
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(certificate))
+        connection = http.client.HTTPSConnection("localhost", server.rest_port, context=context)
+        with socket.create_connection(("localhost", server.rest_port)):  # says nothing
+            connection.request("GET", "/v1/models/wave")
+            assert connection.getresponse().status == 200
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"port": -1}, "`port` must be at least 0"),
+        ({"rest_port": 70000}, "`rest_port` must be from 0 to 65535"),
+        ({"max_batch_size": 0}, "`max_batch_size` must be at least 1"),
+        ({"workers": 0}, "`workers` must be at least 1"),
+        ({"poll_s": 0}, "`poll_s` must be positive"),
+        ({"max_megapixels": float("nan")}, "`max_megapixels` must be positive"),
+        ({"max_message_mb": 4000}, "`max_message_mb` must be under 2048"),
+        ({"ssl_key": "key.pem"}, "`ssl_key` and `ssl_cert` must be given together"),
+    ],
+)
+def test_config_refuses(settings, text):
+    with pytest.raises(ValueError, match=text):
+        ServeConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model_config_list {", "must be a models.config"),
+        ('model_config_list { config { name: "a" } }', "must have a base_path"),
+        (
+            'model_config_list { config { name: "a" base_path: "a" '
+            'version_labels { key: "a-b" value: 1 } } }',
+            "A label must be letters, digits and _. Received: 'a-b'",
+        ),
+        ("", "must hold folders NAME/VERSION"),
+    ],
+)
+def test_models_config_is_checked(tmp_path, text, message):
+    (tmp_path / "models.config").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        StyleServer(tmp_path / "models.config", QUICK)
+
+
+def test_server_refuses_to_start_without_models_or_port(tmp_path, models):
+    with pytest.raises(FileNotFoundError, match="`models` must be a folder"):
+        StyleServer(tmp_path / "gone", QUICK)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="Export a style there first"):
+        StyleServer(tmp_path / "empty", QUICK)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="`port` must be free"):
+            StyleServer(models, ServeConfig(**{**vars(QUICK), "port": port}))
+        with pytest.raises(OSError, match="`rest_port` must be free"):
+            StyleServer(models, ServeConfig(**{**vars(QUICK), "rest_port": port}))
+    (tmp_path / "key.pem").write_text("no key")
+    files = {"ssl_key": tmp_path / "key.pem", "ssl_cert": tmp_path / "key.pem"}
+    with pytest.raises(ValueError, match="must be a key and its certificate in PEM"):
+        StyleServer(models, ServeConfig(**{**vars(QUICK), **files}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["gone"], "`models` must exist. Received: 'gone'."),
+        ([".", "--workers", "0"], "`workers` must be at least 1"),
+        (["."], "Export a style there first"),
+    ],
+)
+def test_command_refuses_bad_input(arguments, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = cli.main(["serve", *arguments])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    assert text in " ".join(capsys.readouterr().err.replace("│", " ").split())
