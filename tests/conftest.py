@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything loads TensorFlow
+# Servers of some tests would otherwise reach into the ffmpeg processes of others.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import keras
 import numpy as np
