@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from tfstyle import zoo
+from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 from tfstyle.export.config import ExportConfig
 from tfstyle.images import check_output_path
@@ -32,20 +33,9 @@ class Export:
 
 def run(arguments):
     """Export as `arguments` say; return the exit code: 1 if the export is not good enough."""
-    missing = tyro.MISSING
-    options = tyro.cli(
-        Export,
-        default=Export(network=missing, output=missing, settings=ExportConfig()),
-        prog="tfstyle export",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    options = flags.parse(Export, "tfstyle export", arguments, ExportConfig())
     config = options.settings
-    if zoo.find(options.network) is None:
-        raise ValueError(
-            f"`network` must be one of {tuple(zoo.styles())} or a .keras file. "
-            f"Received: {options.network!r}."
-        )
+    zoo.require(options.network, "network")
     if config.format == "litert":
         check_output_path(options.output, (".tflite",))
     elif options.output.suffix or options.output.is_file():

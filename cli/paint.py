@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from tfstyle import zoo
+from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
 from tfstyle.images import SAVE_SUFFIXES, check_output_path, read_image, save_image
@@ -57,12 +58,7 @@ def with_style_flag(arguments):
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = parse(arguments)
-    style = zoo.find(options.style)
-    if style is None:
-        raise ValueError(
-            f"`style` must be one of {tuple(zoo.styles())} or a .keras file. "
-            f"Received: {options.style!r}."
-        )
+    style = zoo.require(options.style, "style")
     if not 1 <= options.quality <= 100:
         raise ValueError(f"`quality` must be 1 to 100. Received: quality={options.quality}.")
     photos = list(_photos(options.content))
@@ -117,14 +113,7 @@ def run(arguments):
 
 def parse(arguments):
     """Return `Paint` from `arguments`; the style may stand without its flag."""
-    missing = tyro.MISSING
-    return tyro.cli(
-        Paint,
-        default=Paint(content=missing, style=missing, output=missing, settings=PaintConfig()),
-        prog="tfstyle stylize",
-        args=with_style_flag(arguments),
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    return flags.parse(Paint, "tfstyle stylize", with_style_flag(arguments), PaintConfig())
 
 
 def _photos(paths):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.serving.config import ServeConfig
 
@@ -27,13 +28,7 @@ class Serve:
 
 def parse(arguments):
     """Return `Serve` from `arguments`."""
-    return tyro.cli(
-        Serve,
-        default=Serve(models=tyro.MISSING, settings=ServeConfig()),
-        prog="tfstyle serve",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    return flags.parse(Serve, "tfstyle serve", arguments, ServeConfig())
 
 
 def run(arguments):

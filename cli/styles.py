@@ -21,11 +21,7 @@ def styles(
         thumbnails: Folder to save a small picture of each painting in.
     """
     if name is not None:
-        style = zoo.find(name)
-        if style is None:
-            raise ValueError(
-                f"`name` must be one of {tuple(zoo.styles())} or a .keras file. Received: {name!r}."
-            )
+        style = zoo.require(name, "name")
         chosen = [style]
         card = json.loads(json.dumps(style.card))
         for entry in card["styles"]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from tfstyle.cli import paint
+from tfstyle.cli import flags, paint
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import Recipe
 from tfstyle.images import check_output_path, read_image, save_image
@@ -46,20 +46,8 @@ class Stylize:
 
 def parse(arguments):
     """Return `Stylize` from `arguments`; the recipe named there gives the fields' defaults."""
-    name = "default"
-    for position, argument in enumerate(arguments):
-        if argument == "--recipe" and position + 1 < len(arguments):
-            name = arguments[position + 1]
-        elif argument.startswith("--recipe="):
-            name = argument.removeprefix("--recipe=")
-    missing = tyro.MISSING
-    return tyro.cli(
-        Stylize,
-        default=Stylize(content=missing, style=missing, output=missing, settings=recipe_with(name)),
-        prog="tfstyle stylize",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    recipe = recipe_with(flags.value("--recipe", arguments, "default"))
+    return flags.parse(Stylize, "tfstyle stylize", arguments, recipe)
 
 
 def run(arguments):

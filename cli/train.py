@@ -4,8 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from tfstyle.cli import flags
 from tfstyle.cli.main import report_errors
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import TrainConfig
@@ -45,20 +44,8 @@ class Train:
 
 def parse(arguments):
     """Return `Train` from `arguments`; the preset named there gives the fields' defaults."""
-    name = "default"
-    for position, argument in enumerate(arguments):
-        if argument == "--config" and position + 1 < len(arguments):
-            name = arguments[position + 1]
-        elif argument.startswith("--config="):
-            name = argument.removeprefix("--config=")
-    missing = tyro.MISSING
-    return tyro.cli(
-        Train,
-        default=Train(style=missing, content=missing, output=missing, settings=training_with(name)),
-        prog="tfstyle-train",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    training = training_with(flags.value("--config", arguments, "default"))
+    return flags.parse(Train, "tfstyle-train", arguments, training)
 
 
 def run(arguments):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli.paint import with_style_flag
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
@@ -36,17 +37,10 @@ class Video:
 def parse(arguments):
     """Return `Video` from `arguments`; the style may stand without its flag, after the film."""
     arguments = with_style_flag(arguments)
-    flags = {argument.split("=")[0] for argument in arguments}
-    if not flags & {"--style", "--help"} and len(arguments) > 1 and arguments[1][:1] != "-":
+    named = {argument.split("=")[0] for argument in arguments}
+    if not named & {"--style", "--help"} and len(arguments) > 1 and arguments[1][:1] != "-":
         arguments = [arguments[0], "--style", *arguments[1:]]
-    missing = tyro.MISSING
-    return tyro.cli(
-        Video,
-        default=Video(source=missing, style=missing, output=missing, settings=PaintConfig()),
-        prog="tfstyle video",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    return flags.parse(Video, "tfstyle video", arguments, PaintConfig())
 
 
 def run(arguments):

@@ -75,12 +75,7 @@ def find_network(style, config):
         ValueError: If there is no such style.
         FileNotFoundError: If there is no such file.
     """
-    found = zoo.find(style)
-    if found is None:
-        raise ValueError(
-            f"The network must be one of {tuple(zoo.styles())} or a .keras file. "
-            f"Received: {style!r}."
-        )
+    found = zoo.require(style, "style")
     if config.style is None and not config.all_styles:
         config = dataclasses.replace(config, style=found.name)
     return zoo.load(found.path), config

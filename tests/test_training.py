@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle import training
+from tfstyle import distribution, training
 from tfstyle.config import TrainConfig
 from tfstyle.data import Photos
 from tfstyle.presets import training_with
@@ -533,7 +533,7 @@ def test_two_workers_learn_as_one_does_and_the_first_writes(fake_vgg, precision)
 @pytest.mark.usefixtures("no_training", "folder")
 def test_a_batch_must_be_shared_evenly(monkeypatch):
     strategy = type("Strategy", (), {"num_replicas_in_sync": 4})()
-    monkeypatch.setattr(training, "_mirrored", lambda devices: strategy)
+    monkeypatch.setattr(distribution, "_mirrored", lambda devices: strategy)
     text = r"`batch_size` must be a multiple of the 4 devices\. Received: batch_size=2\."
     with pytest.raises(ValueError, match=text):
         train("wave.png", "photos", "a.keras", devices=4, **TINY)
@@ -552,4 +552,4 @@ def test_a_batch_must_be_shared_evenly(monkeypatch):
 )
 def test_one_process_of_a_cluster_writes(monkeypatch, cluster, task, writes):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
-    assert training.Run.writes.fget(None) is writes
+    assert distribution.writes_files() is writes

@@ -14,8 +14,9 @@ from tfstyle import training_callbacks
 from tfstyle.data import Photos
 from tfstyle.images import to_pil
 from tfstyle.presets import training_with
-from tfstyle.training import Run, train
+from tfstyle.training import train
 from tfstyle.training_callbacks import NAN_STEPS, BatchNaN, Sheet, TrainingProgress
+from tfstyle.training_run import Run
 
 CONFIG = training_with(sizes=(32, 64), steps=1000, batch_size=4)
 

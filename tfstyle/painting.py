@@ -130,7 +130,7 @@ def sampled_moments(network, image, style_weights):
         for length, n in ((height, rows), (width, columns))
     )
     pieces = [image[y : y + side, x : x + side] for y, x in itertools.product(tops, lefts)]
-    return _sampling(network)(np.stack(pieces), style_weights)
+    return _finding(network)(np.stack(pieces), style_weights)
 
 
 def exact_moments(network, image, style_weights):
@@ -213,30 +213,16 @@ def _known(network):
 
 @functools.lru_cache(maxsize=8)
 def _finding(network):
+    """Return a function that finds the moments of pictures which each norm sees as one."""
+
     def find(images, style_weights):
         found = []
 
         def normalize(norm, x):
-            found.append(norm.moments(x))
+            found.append(norm.moments(ops.reshape(x, (1, -1, 1, x.shape[-1]))))
             return norm(x, style_weights, found[-1])
 
         network(images, normalize=normalize)
-        return found
-
-    return compiled(find)
-
-
-@functools.lru_cache(maxsize=8)
-def _sampling(network):
-    def find(images, style_weights):
-        found = []
-
-        def normalize(norm, x):
-            mean, variance = norm.moments(ops.reshape(x, (1, -1, 1, x.shape[-1])))
-            found.append((mean, variance))
-            return norm(x, style_weights, (mean, variance))
-
-        network.paint(images, normalize=normalize)
         return found
 
     return compiled(find)

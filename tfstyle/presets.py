@@ -23,6 +23,18 @@ _MEAN_ACTIVATIONS = {
     "block5_conv1": 49,
 }
 
+# StyleFusion's losses, in both of its modes.
+_STYLEFUSION = {
+    "content_layers": ("block2_conv1", "block3_conv1"),
+    "content_layer_weights": (0.5, 0.5),
+    "content_norm": "half_mean",
+    "content_weight": _TORCHVISION**2,
+    "style_layers": _FIRST_CONVOLUTIONS,
+    "style_layer_weights": (0.2,) * 5,
+    "style_norm": "gatys",
+    "style_weight": 15 * _TORCHVISION**4,
+}
+
 RECIPES = {
     # Ours; see README.md, "Recipes".
     "default": Recipe(
@@ -108,13 +120,7 @@ RECIPES = {
     ),
     # StyleFusion's iterative mode.
     "stylefusion": Recipe(
-        content_layers=("block2_conv1", "block3_conv1"),
-        content_layer_weights=(0.5, 0.5),
-        content_norm="half_mean",
-        content_weight=_TORCHVISION**2,
-        style_layer_weights=(0.2,) * 5,
-        style_norm="gatys",
-        style_weight=15 * _TORCHVISION**4,
+        **_STYLEFUSION,
         size=450,
         style_size="content",
         start="noise",
@@ -161,15 +167,8 @@ TRAININGS = {
     ),
     # StyleFusion's real-time mode.
     "stylefusion": TrainConfig(
+        **_STYLEFUSION,
         architecture="full",
-        content_layers=("block2_conv1", "block3_conv1"),
-        content_layer_weights=(0.5, 0.5),
-        content_norm="half_mean",
-        content_weight=_TORCHVISION**2,
-        style_layers=_FIRST_CONVOLUTIONS,
-        style_layer_weights=(0.2,) * 5,
-        style_norm="gatys",
-        style_weight=15 * _TORCHVISION**4,
         sizes=(300,),
         content_size=(300, 300),
         steps=200_000,

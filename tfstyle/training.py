@@ -5,9 +5,7 @@ import contextlib
 import hashlib
 import io
 import json
-import math
 import os
-import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,13 +13,15 @@ import keras
 import numpy as np
 
 from tfstyle.data import Photos, batches
+from tfstyle.distribution import strategy_for
 from tfstyle.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.images import read_image, resize, to_pil
-from tfstyle.model import LOSSES, StyleContentModel
+from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS
-from tfstyle.painting import paint
+from tfstyle.painting import load_painter, paint
 from tfstyle.presets import training_with
 from tfstyle.training_callbacks import BatchNaN, Sheet, TensorBoard, TrainingProgress
+from tfstyle.training_run import Run
 from tfstyle.version import __version__
 
 
@@ -87,7 +87,7 @@ def train(
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
     examples = Photos(validation) if validation else photos
     # A cluster wants to be met before TensorFlow computes anything.
-    strategy = _strategy(devices, config.batch_size)
+    strategy = strategy_for(devices, config.batch_size)
     network = load_network(config.network, config.network_weights)
     precision = fastest_precision() if config.precision == "auto" else config.precision
 
@@ -136,105 +136,6 @@ def train(
     return generator
 
 
-class Run(keras.callbacks.Callback):
-    """Where a training run stands, and its checkpoint.
-
-    Attributes:
-        step: Steps done.
-        phases: For each of the config's sizes, the size and the step it ends at.
-        losses: Moving averages of the losses.
-        folder: Folder of what is kept beside the output.
-    """
-
-    def __init__(self, model, photos, config, output, identity, minutes):
-        super().__init__()
-        self.step, self.photos, self.config, self.identity = 0, photos, config, identity
-        self.folder = output.with_suffix(".training")
-        self.losses = {name: float("nan") for name in LOSSES}
-        self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
-        self.phases = list(_phases(config))
-
-    @property
-    def done(self):
-        return self.step >= self.config.steps
-
-    @property
-    def size(self):
-        """Side of the crops at the step under way."""
-        return next((size for size, last in self.phases if self.step < last), self.phases[-1][0])
-
-    @property
-    def writes(self):
-        """Whether this process is the one of a cluster that writes files."""
-        cluster, task = _cluster()
-        first = ("chief" if cluster.get("chief") else "worker", 0)
-        return (task.get("type", first[0]), int(task.get("index", 0))) == first
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        if not math.isfinite(float(logs["loss"])):
-            return  # the weights may be spoiled: no checkpoint
-        # A moving average, since a batch's losses say little.
-        share = 1 / min(self.step, 100)
-        for name in LOSSES:
-            old, new = self.losses[name], float(logs[name])
-            self.losses[name] = new if math.isnan(old) else old + share * (new - old)
-        if time.monotonic() - self._saved > self._every:
-            self.save()
-
-    def _variables(self):
-        return [*self._model.stylizer.variables, *self._model.optimizer.variables]
-
-    def save(self):
-        """Write the checkpoint, whole or not at all."""
-        self._saved = time.monotonic()
-        if not self.writes:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        arrays = {
-            str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
-        }
-        state = {"step": self.step, "losses": self.losses, "identity": self.identity}
-        state["bad"] = dict(self.photos.bad)
-        temporary = self.folder / ".checkpoint.part"
-        with open(temporary, "wb") as file:
-            np.savez(file, state=json.dumps(state), **arrays)
-        os.replace(temporary, self.folder / "checkpoint.npz")
-
-    def restore(self):
-        """Go on from the checkpoint, if there is one.
-
-        Raises:
-            ValueError: If it is of a run with other settings.
-        """
-        path = self.folder / "checkpoint.npz"
-        if not path.exists():
-            return
-        with np.load(path) as arrays:
-            state = json.loads(str(arrays["state"]))
-            differing = [
-                f"{name}={self.identity[name]!r} (there: {value!r})"
-                for name, value in state["identity"].items()
-                if value != self.identity.get(name)
-            ]
-            if differing:
-                raise ValueError(
-                    f"'{self.folder}' holds a run of other settings: {', '.join(differing)}. "
-                    "Delete it, choose another output, or start from the earlier network by init."
-                )
-            for i, variable in enumerate(self._variables()):
-                variable.assign(arrays[str(i)])
-        self.step, self.losses = state["step"], state["losses"]
-        self.photos.bad.update(state.get("bad", {}))
-
-
-def _phases(config):
-    """Yield each size and the step it ends at: all sizes see as many pixels."""
-    areas = [size**-2 for size in config.sizes]
-    for i, size in enumerate(config.sizes, 1):
-        yield size, round(config.steps * sum(areas[:i]) / sum(areas))
-
-
 def _checked_output(output):
     output = Path(output)
     if output.suffix != ".keras":
@@ -247,48 +148,6 @@ def _checked_output(output):
     return output
 
 
-def _cluster():
-    """Return the cluster and the own task that the environment describes."""
-    config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    return config.get("cluster", {}), config.get("task", {})
-
-
-def _strategy(devices, batch_size):
-    """Return what shares batches among devices, or None for one."""
-    cluster, _ = _cluster()
-    if sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) > 1:
-        import tensorflow as tf
-
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    elif devices in (None, 1):
-        return None
-    else:
-        strategy = _mirrored(devices)
-    if batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
-            f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} devices. "
-            f"Received: batch_size={batch_size}."
-        )
-    return strategy
-
-
-def _mirrored(devices):
-    """Return what shares batches among the first devices of this machine."""
-    import tensorflow as tf
-
-    names = [
-        device.name.removeprefix("/physical_device:")
-        for device in tf.config.list_physical_devices("GPU")
-    ]
-    names = names or [device.name for device in tf.config.list_logical_devices("CPU")]
-    if not 1 <= devices <= len(names):
-        raise ValueError(
-            f"`devices` must be 1 to {len(names)}, of which this machine has {names}. "
-            f"Received: devices={devices}."
-        )
-    return tf.distribute.MirroredStrategy(names[:devices])
-
-
 def _generator(config, num_styles, precision, init):
     generator = GENERATORS[config.architecture](
         config.width, config.blocks, num_styles, dtype=precision
@@ -297,9 +156,8 @@ def _generator(config, num_styles, precision, init):
         if not Path(init).is_file():
             raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
         try:
-            other = keras.saving.load_model(init, compile=False)
-            generator.set_weights(other.get_weights())
-        except (ValueError, TypeError, KeyError) as error:
+            generator.set_weights(load_painter(init).get_weights())
+        except ValueError as error:
             raise ValueError(
                 f"`init` must be a network of the same architecture, width, blocks and number of "
                 f"styles. Received: '{init}' ({error})."

@@ -62,11 +62,7 @@ def stylize_video(
         raise FileNotFoundError(f"There is no film '{source}'.")
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
-    trained = zoo.find(style)
-    if trained is None:
-        raise ValueError(
-            f"`style` must be one of {tuple(zoo.styles())} or a .keras file. Received: {style!r}."
-        )
+    trained = zoo.require(style, "style")
     to_gif = output.suffix.lower() == ".gif"
     if source.suffix.lower() == ".gif":
         film = _open_gif(source)

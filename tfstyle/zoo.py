@@ -72,6 +72,21 @@ def find(style):
     return styles_of(style)[0] if Path(style).suffix == ".keras" else None
 
 
+def require(style, argument):
+    """Return the `Style` that `find` finds for the value of an argument of this name.
+
+    Raises:
+        ValueError: If there is none, or the file holds no network of tfstyle.
+        FileNotFoundError: If there is no such file.
+    """
+    found = find(style)
+    if found is None:
+        raise ValueError(
+            f"`{argument}` must be one of {tuple(styles())} or a .keras file. Received: {style!r}."
+        )
+    return found
+
+
 def load(path):
     """Load a network, once as long as its file stays the same."""
     path = Path(path).resolve()

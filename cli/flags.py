@@ -1,0 +1,38 @@
+"""The flags of a command, derived from a dataclass whose field `settings` is a config."""
+
+import dataclasses
+
+import tyro
+
+
+def parse(kind, program, arguments, settings):
+    """Return a `kind` read from `arguments`.
+
+    Args:
+        kind: Dataclass of the command; fields without a default must be given.
+        program: The command as users type it.
+        arguments: List of strings.
+        settings: Config whose values are the defaults of its own flags.
+    """
+    missing = {
+        field.name: tyro.MISSING
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING
+    }
+    return tyro.cli(
+        kind,
+        default=kind(**missing | {"settings": settings}),
+        prog=program,
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def value(flag, arguments, default):
+    """Return what `arguments` say after a flag, before they are parsed."""
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument == flag and following is not None:
+            default = following
+        elif argument.startswith(f"{flag}="):
+            default = argument.removeprefix(f"{flag}=")
+    return default

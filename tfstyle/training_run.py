@@ -1,0 +1,109 @@
+"""Where a training run stands, and the checkpoint from which it goes on."""
+
+import json
+import math
+import os
+import time
+
+import keras
+import numpy as np
+
+from tfstyle.distribution import writes_files
+from tfstyle.model import LOSSES
+
+
+class Run(keras.callbacks.Callback):
+    """Where a training run stands, and its checkpoint.
+
+    Attributes:
+        step: Steps done.
+        phases: For each of the config's sizes, the size and the step it ends at.
+        losses: Moving averages of the losses.
+        folder: Folder of what is kept beside the output.
+    """
+
+    def __init__(self, model, photos, config, output, identity, minutes):
+        super().__init__()
+        self.step, self.photos, self.config, self.identity = 0, photos, config, identity
+        self.folder = output.with_suffix(".training")
+        self.losses = {name: float("nan") for name in LOSSES}
+        self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
+        self.phases = list(_phases(config))
+
+    @property
+    def done(self):
+        return self.step >= self.config.steps
+
+    @property
+    def size(self):
+        """Side of the crops at the step under way."""
+        return next((size for size, last in self.phases if self.step < last), self.phases[-1][0])
+
+    @property
+    def writes(self):
+        """Whether this process is the one of a cluster that writes files."""
+        return writes_files()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if not math.isfinite(float(logs["loss"])):
+            return  # the weights may be spoiled: no checkpoint
+        # A moving average, since a batch's losses say little.
+        share = 1 / min(self.step, 100)
+        for name in LOSSES:
+            old, new = self.losses[name], float(logs[name])
+            self.losses[name] = new if math.isnan(old) else old + share * (new - old)
+        if time.monotonic() - self._saved > self._every:
+            self.save()
+
+    def _variables(self):
+        return [*self._model.stylizer.variables, *self._model.optimizer.variables]
+
+    def save(self):
+        """Write the checkpoint, whole or not at all."""
+        self._saved = time.monotonic()
+        if not self.writes:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {
+            str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
+        }
+        state = {"step": self.step, "losses": self.losses, "identity": self.identity}
+        state["bad"] = dict(self.photos.bad)
+        temporary = self.folder / ".checkpoint.part"
+        with open(temporary, "wb") as file:
+            np.savez(file, state=json.dumps(state), **arrays)
+        os.replace(temporary, self.folder / "checkpoint.npz")
+
+    def restore(self):
+        """Go on from the checkpoint, if there is one.
+
+        Raises:
+            ValueError: If it is of a run with other settings.
+        """
+        path = self.folder / "checkpoint.npz"
+        if not path.exists():
+            return
+        with np.load(path) as arrays:
+            state = json.loads(str(arrays["state"]))
+            differing = [
+                f"{name}={self.identity[name]!r} (there: {value!r})"
+                for name, value in state["identity"].items()
+                if value != self.identity.get(name)
+            ]
+            if differing:
+                raise ValueError(
+                    f"'{self.folder}' holds a run of other settings: {', '.join(differing)}. "
+                    "Delete it, choose another output, or start from the earlier network by init."
+                )
+            for i, variable in enumerate(self._variables()):
+                variable.assign(arrays[str(i)])
+        self.step, self.losses = state["step"], state["losses"]
+        self.photos.bad.update(state.get("bad", {}))
+
+
+def _phases(config):
+    """Yield each size and the step it ends at: all sizes see as many pixels."""
+    areas = [size**-2 for size in config.sizes]
+    for i, size in enumerate(config.sizes, 1):
+        yield size, round(config.steps * sum(areas[:i]) / sum(areas))
