@@ -278,6 +278,34 @@ class PaintConfig:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class HubConfig(PaintConfig):
+    """How to paint with a SavedModel, see `tfstyle.hub`.
+
+    Raises:
+        ValueError: If a field has a value that cannot be used, or `stroke_size` or `statistics`,
+            which only networks of tfstyle follow, are not the default.
+        TypeError: If a field has a value of the wrong type.
+    """
+
+    style_size: int = 256
+    """Long side in pixels that the painting is shown to the network at; Magenta's was trained
+    with 256."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.style_size < 16:
+            raise ValueError(
+                f"`style_size` must be at least 16 px. Received: style_size={self.style_size}."
+            )
+        for field in ("stroke_size", "statistics"):
+            if getattr(self, field) != getattr(PaintConfig, field):
+                raise ValueError(
+                    f"`{field}` is for networks of tfstyle, .keras, and not for a SavedModel. "
+                    f"Received: {field}={getattr(self, field)!r}."
+                )
+
+
 def _check_types(config):
     for field, hint in get_type_hints(type(config)).items():
         object.__setattr__(config, field, _checked(field, getattr(config, field), hint))

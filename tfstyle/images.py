@@ -19,6 +19,7 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SAVE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "F")  # Pillow's modes of more than 8 bits
+_BAND = 256  # rows that are rounded to levels at once
 
 
 class Picture(NamedTuple):
@@ -163,11 +164,14 @@ def to_pil(rgb, alpha=None):
             "`rgb` must have shape (height, width, 3) or (1, height, width, 3), and `alpha` "
             f"(height, width). Received: shapes {np.shape(rgb)} and {np.shape(alpha)}."
         )
-    if alpha is not None:
-        pixels = np.dstack([pixels, alpha])
-    if not np.isfinite(pixels).all():
-        raise ValueError("`rgb` and `alpha` must be finite. Received: NaN or infinity.")
-    return Image.fromarray((pixels.clip(0.0, 1.0) * 255.0).round().astype(np.uint8))
+    levels = np.empty((*pixels.shape[:2], 3 if alpha is None else 4), np.uint8)
+    for top in range(0, len(pixels), _BAND):  # the whole in float would be gigabytes
+        rows = slice(top, top + _BAND)
+        band = pixels[rows] if alpha is None else np.dstack([pixels[rows], alpha[rows]])
+        if not np.isfinite(band).all():
+            raise ValueError("`rgb` and `alpha` must be finite. Received: NaN or infinity.")
+        levels[rows] = (band.clip(0.0, 1.0) * 255.0).round()
+    return Image.fromarray(levels)
 
 
 def save_image(image, path, *, quality=95):
@@ -372,7 +376,7 @@ def _to_unit_range(pixels, name):
         )
     white = {"u1": 255, "u2": 65535}.get(f"{pixels.dtype.kind}{pixels.dtype.itemsize}")
     if white:
-        return pixels.astype(np.float32) / white
+        return np.divide(pixels, white, dtype=np.float32)
     if pixels.dtype.kind != "f":
         raise ValueError(
             f"Pixels must be uint8, uint16 or float. Received: {name}, in {pixels.dtype}. "

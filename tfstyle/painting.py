@@ -175,14 +175,14 @@ def _pieces(network, image):
     bottom, left, right), and where that part belongs, as (top, left)."""
     multiple = network.multiple
     border = -(-network.reach // multiple) * multiple
-    more = [(0, -side % multiple) for side in image.shape[:2]]
-    image = np.pad(image, [*more, (0, 0)], "reflect") if any(map(sum, more)) else image
-    height, width = image.shape[:2]
+    height, width = (side + -side % multiple for side in image.shape[:2])
     for y, x in itertools.product(range(0, height, TILE), range(0, width, TILE)):
         top, left = max(0, y - border), max(0, x - border)
         bottom, right = min(height, y + TILE + border), min(width, x + TILE + border)
         core = (y - top, min(height, y + TILE) - top, x - left, min(width, x + TILE) - left)
-        yield image[top:bottom, left:right], core, (y, x)
+        piece = image[top:bottom, left:right]
+        more = [(0, bottom - top - len(piece)), (0, right - left - piece.shape[1]), (0, 0)]
+        yield np.pad(piece, more, "reflect"), core, (y, x)
 
 
 def compiled(function):

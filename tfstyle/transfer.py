@@ -2,17 +2,18 @@
 
 import numpy as np
 
-from tfstyle import colors, zoo
-from tfstyle.config import PaintConfig, Recipe, with_fields
+from tfstyle import colors, hub, zoo
+from tfstyle.config import HubConfig, PaintConfig, Recipe, with_fields
 from tfstyle.images import Picture, read_image, resize, to_pil
 from tfstyle.presets import recipe_with
 
 
 def stylize(
     content,
-    style,
+    style=None,
     recipe: "str | Recipe" = "default",
     *,
+    model=None,
     style_weights=None,
     start_from=None,
     seed=0,
@@ -27,9 +28,14 @@ def stylize(
             `tfstyle.images.read_image`.
         style: The painting in any of these forms, or a list of several: the photograph is painted
             by optimization. Or a trained style, which paints at once: a name that `tfstyle styles`
-            lists, or the path of a `.keras` file that `tfstyle-train` wrote.
+            lists, or the path of a `.keras` file that `tfstyle-train` wrote. With `model`, one
+            painting, or nothing, as the model takes it.
         recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`. Not for a trained
             style.
+        model: A SavedModel to paint with at once: its address on TensorFlow Hub, such as
+            "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2", which takes a
+            painting; or its folder, such as one that `tfstyle export` wrote, which takes none.
+            Details at `tfstyle.hub.load`.
         style_weights: Positive weights of several paintings, by default equal ones; or a weight
             for each style of a trained network of several.
         start_from: Picture to start from, in any of these forms. Default: what the recipe says.
@@ -37,7 +43,8 @@ def stylize(
         callbacks: Keras callbacks, such as `tfstyle.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
             photograph's own size. For a trained style, fields of `tfstyle.config.PaintConfig`:
-            `strength=0.8, stroke_size=1.5`; there the photograph's own size is the default.
+            `strength=0.8, stroke_size=1.5`; there the photograph's own size is the default. With
+            `model`, fields of `tfstyle.config.HubConfig`: `style_size=256`.
 
     Returns:
         `PIL.Image.Image`, RGB, or RGBA where the photograph has transparent parts; its long side
@@ -47,7 +54,10 @@ def stylize(
         FileNotFoundError: If a file is missing.
         ValueError: If a picture cannot be read or a value cannot be used.
         TypeError: If something is not of a type named above.
-        OSError: If the loss network's weights are not there and cannot be downloaded.
+        OSError: If the loss network's weights, or the model, are not there and cannot be
+            downloaded.
+        ImportError: If `model` has an address and tensorflow-hub cannot be imported
+            (`pip install 'tfstyle[hub]'`).
         FloatingPointError: If the loss stops being a number.
 
     Example:
@@ -55,8 +65,16 @@ def stylize(
     ```python
     tfstyle.stylize("cat.jpg", "starry_night.jpg", size=384).save("cat_by_night.png")
     tfstyle.stylize("cat.jpg", "wave").save("cat_at_sea.png")
+    tfstyle.stylize("cat.jpg", model="models/wave").save("cat_at_sea.png")
     ```
     """
+    if model is not None:
+        if recipe != "default" or start_from is not None or callbacks:
+            raise TypeError("A `model` takes no `recipe`, `start_from` or `callbacks`.")
+        config = with_fields(HubConfig(), **overrides)
+        return _paint_with_model(model, content, style, config, style_weights)
+    if style is None:
+        raise TypeError("`style` must be a painting or a trained style. Received: neither.")
     trained = zoo.find(style)
     if trained:
         if recipe != "default" or start_from is not None or callbacks:
@@ -97,10 +115,7 @@ def stylize(
         seed=seed,
         callbacks=callbacks,
     )
-    if recipe.color == "content":
-        stylized = colors.keep_colors(stylized, rgb)
-    alpha = None if photo.alpha is None else resize(photo.alpha, recipe.size)
-    return to_pil(stylized, alpha)
+    return _finished(stylized, rgb, photo, recipe)
 
 
 def paint_photo(photo, style, config=None, *, style_weights=None):
@@ -127,6 +142,33 @@ def paint_photo(photo, style, config=None, *, style_weights=None):
     size = config.size or max(photo.rgb.shape[:2])
     rgb = resize(photo.rgb, size)
     stylized = paint(network, rgb, config, style_weights=style_weights)
+    return _finished(stylized, rgb, photo, config)
+
+
+def _paint_with_model(model, content, style, config, style_weights):
+    """Paint a photograph with a SavedModel and, where it takes one, a painting."""
+    several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
+    if several and len(style) != 1:
+        raise ValueError(f"A `model` takes one painting. Received: {len(style)} in `style`.")
+    (style,) = style if several else [style]
+    if zoo.find(style):
+        raise ValueError(
+            f"With `model`, `style` must be a painting. Received: {str(style)!r}, a trained style."
+        )
+    if style is not None and style_weights is not None:
+        raise ValueError("With `model`, give a painting as `style` or `style_weights`, not both.")
+    model = hub.find(model)
+    photo = read_image(content)
+    painting = None if style is None else resize(read_image(style).rgb, config.style_size)
+    rgb = resize(photo.rgb, config.size or max(photo.rgb.shape[:2]))
+    stylized = hub.load(model)(rgb, painting, style_weights)
+    if config.strength != 1:
+        stylized = rgb + np.float32(config.strength) * (stylized - rgb)
+    return _finished(stylized, rgb, photo, config)
+
+
+def _finished(stylized, rgb, photo, config):
+    """Make the picture: colors as a `Recipe` or `PaintConfig` says, and the photograph's alpha."""
     if config.color == "content":
         stylized = colors.keep_colors(stylized, rgb)
-    return to_pil(stylized, None if photo.alpha is None else resize(photo.alpha, size))
+    return to_pil(stylized, None if photo.alpha is None else resize(photo.alpha, rgb.shape[:2]))
