@@ -28,6 +28,16 @@ def parse(kind, program, arguments, settings):
     )
 
 
+def check_quality(quality):
+    """Check the quality of a JPEG or WebP.
+
+    Raises:
+        ValueError: If it is not from 1 to 100.
+    """
+    if not 1 <= quality <= 100:
+        raise ValueError(f"`quality` must be 1 to 100. Received: quality={quality}.")
+
+
 def value(flag, arguments, default):
     """Return what `arguments` say after a flag, before they are parsed."""
     for argument, following in zip(arguments, [*arguments[1:], None], strict=True):

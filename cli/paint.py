@@ -59,8 +59,7 @@ def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = parse(arguments)
     style = zoo.require(options.style, "style")
-    if not 1 <= options.quality <= 100:
-        raise ValueError(f"`quality` must be 1 to 100. Received: quality={options.quality}.")
+    flags.check_quality(options.quality)
     photos = list(_photos(options.content))
     if not photos:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from tfstyle.cli import flags, paint
+from tfstyle.cli import flags, hub, paint
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import Recipe
 from tfstyle.images import check_output_path, read_image, save_image
@@ -51,15 +51,17 @@ def parse(arguments):
 
 
 def run(arguments):
-    """Paint as `arguments` say, with a trained style where they name one; return the exit code."""
+    """Paint as `arguments` say, with a SavedModel or a trained style where they name one; return
+    the exit code."""
+    if flags.value("--model", arguments, None) is not None:
+        return hub.run(arguments)
     if paint.trained_style(arguments) is not None:
         return paint.run(arguments)
     options = parse(arguments)
     check_output_path(options.output)
     if options.animation is not None:
         check_output_path(options.animation, (".gif", ".mp4"))
-    if not 1 <= options.quality <= 100:
-        raise ValueError(f"`quality` must be 1 to 100. Received: quality={options.quality}.")
+    flags.check_quality(options.quality)
     content, start_from = (
         path and read_image(path) for path in (options.content, options.start_from)
     )
