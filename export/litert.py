@@ -12,6 +12,7 @@ import numpy as np
 
 from tfstyle.export.calibration import calibration_pictures
 from tfstyle.export.config import ExportConfig
+from tfstyle.export.report import write_text
 from tfstyle.images import MIN_SIDE
 
 try:
@@ -78,10 +79,9 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         if check is not None:
             check(temporary)
         os.replace(temporary, path)
-        temporary.write_text(json.dumps(metadata, indent=2, ensure_ascii=False))
-        os.replace(temporary, path.with_suffix(".json"))
     finally:
         temporary.unlink(missing_ok=True)
+    write_text(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
     return path
 
 
@@ -183,7 +183,7 @@ def _convert(frozen, config, calibration):
     """Return the bytes of a `.tflite` file."""
     import tensorflow as tf
 
-    from tfstyle.export.equalization import equalize_channels
+    from tfstyle.export.frozen import equalize_channels
 
     several, sides = frozen.num_styles > 1, config.sides or (None, None)
     precision = config.chosen_precision

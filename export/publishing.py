@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from tfstyle import zoo
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import freeze, labels, style_index, thumbnails
 from tfstyle.export.parity import verify
-from tfstyle.export.report import ParityError
+from tfstyle.export.report import ParityError, write_text
 
 ANDROID_SIZES = (256, 512)
 
@@ -105,11 +104,9 @@ def _write_labels(network, output, config, written):
         for path, report in written.items()
     ]
     path = assets / "labels.json"
-    before = json.loads(path.read_text())["styles"] if path.is_file() else []
+    before = json.loads(path.read_text("utf-8"))["styles"] if path.is_file() else []
     styles = [other for other in before if other["name"] != entry["name"]] + [entry]
-    temporary = assets / ".new-labels.json"
-    temporary.write_text(json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
-    os.replace(temporary, path)
+    write_text(path, json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
 
 
 def _file_name(style):

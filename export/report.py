@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,10 +99,7 @@ class Report:
 
     def save(self, path):
         """Write the report as JSON, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".new-{path.name}")
-        temporary.write_text(self.to_json())
-        os.replace(temporary, path)
+        write_text(path, self.to_json())
 
 
 class ParityError(ValueError):
@@ -117,3 +115,14 @@ class ParityError(ValueError):
             "its format should, and was not kept."
         )
         self.report = report
+
+
+def write_text(path, text):
+    """Write a text file whole or not at all, in UTF-8 whatever the system writes."""
+    path = Path(path)
+    temporary = path.with_name(f".new-{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(text, "utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

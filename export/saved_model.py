@@ -152,7 +152,7 @@ def _assets(frozen, config, folder):
     }
     assets = {}
     for name, (file, text) in files.items():
-        (folder / file).write_text(text)
+        (folder / file).write_text(text, "utf-8")
         assets[name] = tf.saved_model.Asset(str(folder / file))
     for number, thumbnail in enumerate(thumbnails(frozen).values()):
         file = folder / ("thumbnail.jpg" if number == 0 else f"thumbnail_{number}.jpg")

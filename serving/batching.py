@@ -85,7 +85,7 @@ class Scheduler:
         self._batch_timeout_s = batch_timeout_s if max_batch_size > 1 else 0.0
         self._max_queue, self._max_pixels = max_queue, max_pixels
         self._on_batch = on_batch
-        self._queue, self._closed = [], False
+        self._queue, self._running, self._closed = [], set(), False
         self._changed = threading.Condition()
         self._threads = [
             threading.Thread(target=self._work, name=f"tfstyle-run-{i}", daemon=True)
@@ -130,23 +130,29 @@ class Scheduler:
             raise StatusError("CANCELLED", "The client went away") from None
 
     def close(self, timeout_s):
-        """Run what is queued and end the threads; after `timeout_s` seconds give up on them."""
+        """Run what is queued and end the threads; after `timeout_s` seconds break off what runs."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._join(timeout_s)
+        with self._changed:
+            left = [*self._queue, *self._running]
+        for task in left:
+            if not task.future.cancel():
+                task.servable.interrupt()
+        self._join(1.0)
+
+    def _join(self, timeout_s):
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with self._changed:
-            left = list(self._queue)
-        for task in left:
-            task.future.cancel()
 
     def _forget(self, task):
         """Let go of a task that is done or cancelled."""
         with self._changed:
             if task in self._queue:
                 self._queue.remove(task)
+            self._running.discard(task)
         task.servable.release()
 
     def _work(self):
@@ -156,6 +162,7 @@ class Scheduler:
                     if self._closed and not self._queue:
                         return
                     self._changed.wait(self._wait_s())
+                self._running.update(batch)
             self._execute(batch)
             batch = None  # or the thread would hold the last pictures until the next come
 

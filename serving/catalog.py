@@ -89,7 +89,7 @@ def read_models_config(source):
         folder = Path(source).parent
         try:
             message = text_format.Parse(
-                Path(source).read_text(), model_server_config_pb2.ModelServerConfig()
+                Path(source).read_text("utf-8"), model_server_config_pb2.ModelServerConfig()
             )
         except (text_format.ParseError, UnicodeDecodeError) as error:
             raise ValueError(f"'{source}' must be a models.config. Received: {error}") from error
@@ -98,9 +98,8 @@ def read_models_config(source):
         named = re.fullmatch(NAME, model.name) and model.name not in configs
         if not named or not model.base_path:
             raise ValueError(
-                "Each model must have a base_path and a name of its own, of letters, digits and _.-"
-                ". "
-                f"Received: name={model.name!r}, base_path={model.base_path!r}."
+                "Each model must have a base_path and a name of its own, of letters, digits and "
+                f"_.-. Received: name={model.name!r}, base_path={model.base_path!r}."
             )
         for label in model.version_labels:
             if not re.fullmatch(LABEL, label):

@@ -4,9 +4,14 @@ import collections
 import concurrent.futures
 import contextlib
 import io
+import os
 import random
 import time
 from pathlib import Path
+
+# Where a film is made in this process, too, gRPC's fork handlers would reach into FFmpeg's process
+# and break its pipes.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import numpy as np
@@ -78,8 +83,10 @@ class StyleClient:
                 f"`signature` must be one of {tuple(SIGNATURES)}. Received: {signature!r}."
             )
         for name, value in (("timeout_s", timeout_s), ("max_message_mb", max_message_mb)):
-            if not value > 0:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
+            if not 0 < value < 1e9:
+                raise ValueError(
+                    f"`{name}` must be positive and under 1e9. Received: {name}={value}."
+                )
         if retries < 0:
             raise ValueError(f"`retries` must be at least 0. Received: retries={retries}.")
         ssl = ssl or ssl_root is not None
@@ -171,7 +178,7 @@ class StyleClient:
             raise ServerError("INTERNAL", f"the answer lacks the output {output}")
         try:
             painted = read(read_tensor(response.outputs[output]))
-        except (ValueError, IndexError, OSError) as error:
+        except Exception as error:  # Pillow's decoders raise anything on damaged data
             raise ServerError("INTERNAL", f"the answer is no picture: {error}") from error
         if alpha is None:
             return painted

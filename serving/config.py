@@ -54,7 +54,8 @@ class ServeConfig:
                 raise ValueError(
                     f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)}."
                 )
-        for name in ("poll_s", "request_timeout_s", "max_message_mb", "max_megapixels"):
+        positive = ("poll_s", "request_timeout_s", "max_message_mb", "max_megapixels")
+        for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"`{name}` must be positive. Received: {name}={getattr(self, name)}."
@@ -63,6 +64,11 @@ class ServeConfig:
             if not 0 <= (getattr(self, name) or 0) <= 65535:
                 raise ValueError(
                     f"`{name}` must be from 0 to 65535. Received: {name}={getattr(self, name)}."
+                )
+        for name in ("batch_timeout_ms", *positive, "drain_s"):
+            if getattr(self, name) > 1e9:  # nothing can wait for infinity
+                raise ValueError(
+                    f"`{name}` must be at most 1e9. Received: {name}={getattr(self, name)}."
                 )
         if self.max_message_mb >= 2048:
             raise ValueError(

@@ -72,8 +72,8 @@ def _models_config(configs):
     """Write models.config, with the two newest versions of each model unless it said otherwise."""
     entries = []
     for name, config in configs.items():
-        newest = sorted(find_versions(config.base_path))[-2:]
-        versions = sorted(set(config.specific) or set(newest) | set(config.labels.values()))
+        newest = sorted(config.specific or find_versions(config.base_path))[-2:]
+        versions = sorted(config.specific or {*newest, *config.labels.values()})
         labels = config.labels or {"stable": newest[0], "canary": newest[-1]}
         lines = [
             "  config {",

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
 )
 
 from tfstyle.serving.catalog import read_models_config
-from tfstyle.serving.status import CODES, StatusError
+from tfstyle.serving.status import StatusError
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                     feeds,
                     outputs,
                     timeout_s=context.time_remaining(),
-                    on_task=lambda task: context.add_callback(task.future.cancel),
+                    # There is no callback for a client that has gone already.
+                    on_task=lambda task: (
+                        context.add_callback(task.future.cancel) or task.future.cancel()
+                    ),
                 )
                 response = predict_pb2.PredictResponse()
                 response.model_spec.name = servable.name
@@ -82,7 +85,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 response.model_spec.signature_name = signature.name
                 for name, value in arrays.items():
                     response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-                self._check_size(response)
+                predictor.check_response(response.ByteSize())
                 return response
         return None
 
@@ -102,14 +105,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             with self._predictor.servable(request.model_spec, facts) as servable:
                 return metadata_of(servable)
         return None
-
-    def _check_size(self, response):
-        limit = self._predictor.config.max_message_bytes
-        if response.ByteSize() > limit:
-            raise StatusError(
-                "RESOURCE_EXHAUSTED",
-                f"the response of {response.ByteSize()} bytes is larger than {limit}",
-            )
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -133,29 +128,22 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
     def HandleReloadConfigRequest(self, request, context):
         """Serve another configuration. Departs from TF Serving: only of the same folders."""
-        response = model_management_pb2.ReloadConfigResponse()
         with answering(context, None):
+            if request.config.WhichOneof("config") != "model_config_list":
+                raise StatusError("INVALID_ARGUMENT", "ReloadConfig must have a model_config_list")
             try:
-                if request.config.WhichOneof("config") != "model_config_list":
+                configs = read_models_config(request.config)
+            except ValueError as error:
+                raise StatusError("INVALID_ARGUMENT", str(error)) from error
+            for name, config in configs.items():
+                path = config.base_path.resolve()
+                if not any(path.is_relative_to(root) for root in self._roots):
                     raise StatusError(
-                        "INVALID_ARGUMENT", "ReloadConfig must have a model_config_list"
+                        "PERMISSION_DENIED",
+                        f"base_path of model {name} must lie in the served folder",
                     )
-                try:
-                    configs = read_models_config(request.config)
-                except ValueError as error:
-                    raise StatusError("INVALID_ARGUMENT", str(error)) from error
-                for name, config in configs.items():
-                    path = config.base_path.resolve()
-                    if not any(path.is_relative_to(root) for root in self._roots):
-                        raise StatusError(
-                            "PERMISSION_DENIED",
-                            f"base_path of model {name} must lie in the served folder",
-                        )
-                self._store.reload(configs)
-            except StatusError as error:
-                response.status.error_code = CODES.index(error.code)
-                response.status.error_message = error.message
-        return response
+            self._store.reload(configs)
+        return model_management_pb2.ReloadConfigResponse()
 
 
 def metadata_of(servable):

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tfstyle.serving.status import StatusError
 
+MAX_DEPTH = 32  # axes of a tensor; NumPy takes up to 64
+
 
 class JsonRequest(NamedTuple):
     """A request as JSON spelled it.
@@ -166,6 +168,8 @@ def _to_array(value, dtype, name, max_elements):
         if not leaf:
             break
         leaf = leaf[0]
+    if len(shape) > MAX_DEPTH:
+        raise _invalid("JSON Parse error: nested too deep")
     if math.prod(shape) > max_elements:
         raise _invalid(f"input tensor {name} must have at most {max_elements} values")
     leaves = []

@@ -75,7 +75,6 @@ def compose(configs, config, place):
     """
     flags = "\n".join(f"      - {flag}" for flag in _flags(config))
     check = _yaml(probe(configs, config).replace("$", "$$"))  # compose puts in variables
-    model_source, here = _yaml(f"{place}"), "."
     return f"""\
 # docker compose up, in this folder
 services:
@@ -95,8 +94,8 @@ services:
       - "127.0.0.1:{config.port}:{config.port}"
       - "127.0.0.1:{config.rest_port}:{config.rest_port}"
     volumes:
-      - {{type: bind, source: {model_source}, target: /models, read_only: true}}
-      - {{type: bind, source: {here}, target: /config, read_only: true}}
+      - {{type: bind, source: {_yaml(place)}, target: /models, read_only: true}}
+      - {{type: bind, source: ., target: /config, read_only: true}}
     healthcheck:
       test: [CMD, bash, -c, {check}]
       interval: 10s

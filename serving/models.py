@@ -134,17 +134,17 @@ class ModelStore:
 
         Raises:
             StatusError: INVALID_ARGUMENT or NOT_FOUND, with TF Serving's words.
+
+        Departs from TF Serving: a label is looked up; there it is as if none was given.
         """
-        if not spec.name:
-            raise StatusError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
         with self._lock:
             number = self._number(spec)
             versions = self._versions.get(spec.name, {})
             if number is not None:
                 versions = {key: value for key, value in versions.items() if key == number}
             if not versions:
-                which = spec.name if number is None else f"{spec.name} and version {number}"
-                raise StatusError("NOT_FOUND", f"Could not find any versions of model {which}")
+                which = "any versions" if number is None else f"version {number}"
+                raise StatusError("NOT_FOUND", f"Could not find {which} of model {spec.name}")
             rows = []
             for key in sorted(versions, reverse=True):
                 error = versions[key].error
@@ -159,11 +159,7 @@ class ModelStore:
             return spec.version.value
         if choice == "version_label":
             config = self._configs.get(spec.name)
-            if config is None:
-                raise StatusError(
-                    "NOT_FOUND", f"Servable not found for request: Latest({spec.name})"
-                )
-            if spec.version_label not in config.labels:
+            if config is None or spec.version_label not in config.labels:
                 raise StatusError(
                     "INVALID_ARGUMENT",
                     f"Unrecognized servable version label: {spec.version_label}",
@@ -231,7 +227,5 @@ class ModelStore:
             ended = [key for key, value in versions.items() if value.state == State.END]
             for number in sorted(set(ended) - wanted.keys())[:-8]:
                 del versions[number]
-            if not versions and name not in self._configs:
-                self._versions.pop(name, None)
         for servable in retired:
             servable.retire()

@@ -69,7 +69,6 @@ class RestServer(http.server.ThreadingHTTPServer):
         deadline = time.monotonic() + grace_s
         with self._idle:
             self._idle.wait_for(lambda: not self._busy, max(0.0, deadline - time.monotonic()))
-        self.server_close()
 
     def busy(self, change):
         """Count the requests being answered up or down."""
@@ -89,7 +88,11 @@ class RestServer(http.server.ThreadingHTTPServer):
         if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # there can be no more threads
+            self._places.release()
+            raise
 
     def process_request_thread(self, request, client_address):
         try:
@@ -174,9 +177,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self.server.hold(length):
             raise StatusError("UNAVAILABLE", "The server holds too many large requests")
         self.held = length
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise ConnectionError("the client sent less than it promised")
+        deadline = time.monotonic() + self.server.config.request_timeout_s
+        body = bytearray()
+        while len(body) < length:
+            part = self.rfile.read1(min(length - len(body), 2**16))
+            if not part:
+                raise ConnectionError("the client sent less than it promised")
+            if time.monotonic() > deadline:
+                raise StatusError("DEADLINE_EXCEEDED", "The request did not come in time")
+            body += part
         asked = self.headers.get("Connection", "").lower()
         self.close_connection = asked == "close" or self.request_version == "HTTP/1.0"
         return body
@@ -192,7 +201,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 request = read_request(body, servable, max_elements=3 * limits)
                 outputs = request.signature.choose_outputs(())
                 arrays = predictor.predict(servable, request.signature, request.feeds, outputs)
-                return write_response(arrays, request.row_format)
+                content = write_response(arrays, request.row_format)
+                predictor.check_response(len(content))
+                return content
         if self.command == "GET" and (match := _METADATA.fullmatch(path)):
             with predictor.servable(_spec(match), facts) as servable:
                 return _metadata_json(metadata_of(servable))

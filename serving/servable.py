@@ -1,18 +1,14 @@
 """One loaded version of a model: its signatures, what they accept, and running them."""
 
-import io
 import threading
-import warnings
 from pathlib import Path
 
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfstyle.serving.status import CODES, StatusError
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
-PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 _METHODS = ("tensorflow/serving/predict", "")
 
 
@@ -116,8 +112,7 @@ class Servable:
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph)
         try:
-            with graph.as_default(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the loader is deprecated, and TF Serving's
+            with graph.as_default():
                 meta = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
             self.definitions = meta.signature_def
             self.signatures = {
@@ -193,6 +188,12 @@ class Servable:
         if unused:
             self._close()
 
+    def interrupt(self):
+        """Break off what runs; nothing runs afterwards."""
+        session = self._session
+        if session is not None:  # closed by its last user
+            session.close()
+
     def _close(self):
         self._session.close()
         self._session = None
@@ -208,45 +209,6 @@ class Servable:
             feeds = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
             outputs = signature.choose_outputs(list(request.output_filter))
             self.run(signature, feeds, outputs, timeout_s=600)
-
-
-def count_pixels(feeds):
-    """Return how many pixels a request holds.
-
-    Args:
-        feeds: Dict of arrays: pictures as numbers, or as files in inputs named `…image_bytes`.
-
-    Returns:
-        Integer. Of files only the headers are read, so a decompression bomb does no harm.
-
-    Raises:
-        StatusError: If a file is no picture.
-    """
-    total = 0
-    for name, value in feeds.items():
-        if value.dtype != object:
-            total += value.size // 3
-        elif name.endswith("image_bytes"):
-            total += sum(map(_pixels_of_file, value.ravel()))
-    return total
-
-
-def _pixels_of_file(content):
-    """Read the size of a picture from its header."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=PICTURE_FORMATS) as image:
-                return image.size[0] * image.size[1]
-    except (UnidentifiedImageError, TypeError) as error:
-        raise StatusError(
-            "INVALID_ARGUMENT",
-            f"Unknown image file format. One of {', '.join(PICTURE_FORMATS)} required.",
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise StatusError("INVALID_ARGUMENT", f"The picture is too large: {error}") from error
-    except Exception as error:  # Pillow's parsers raise anything on damaged headers.
-        raise StatusError("INVALID_ARGUMENT", f"The picture is damaged: {error}") from error
 
 
 def status_of(error):

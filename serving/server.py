@@ -2,11 +2,15 @@
 
 import concurrent.futures
 import logging
+import os
+import queue
 import signal
 import ssl
 import threading
 import time
 from pathlib import Path
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # as in client.py
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -127,9 +131,14 @@ class StyleServer:
 
     def stop(self):
         """Take no more requests, finish those begun within `drain_s` seconds, unload the models."""
-        if self._stopping.is_set() or self._watch is None:
+        if self._stopping.is_set():
             return
         self._stopping.set()
+        if self._watch is not None:
+            self._drain()
+        self._close()
+
+    def _drain(self):
         self._watch.join()
         self._health.enter_graceful_shutdown()
         deadline = time.monotonic() + self.config.drain_s
@@ -137,19 +146,20 @@ class StyleServer:
         if self._rest is not None:
             self._rest.stop(self.config.drain_s)
         stopped.wait(max(0.1, deadline - time.monotonic()) + 1)
-        self._close()
 
     def _close(self):
+        if self._rest is not None:
+            self._rest.server_close()
         self.predictor.scheduler.close(timeout_s=1.0)
         self.store.close()
 
     def serve_until_signal(self):
         """Start, wait for SIGTERM or SIGINT (from the main thread), and drain."""
-        asked = threading.Event()
+        asked = queue.SimpleQueue()  # an Event deadlocks if the signal comes as `wait` begins
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, frame: asked.set())
+            signal.signal(number, lambda number, frame: asked.put(number))
         self.start()
-        asked.wait()
+        asked.get()
         log.info("draining")
         self.stop()
 

@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from tfstyle.cli.main import main
-from tfstyle.export import parity
+from tfstyle.export import litert, parity
 from tfstyle.export.config import ExportConfig
+from tfstyle.export.frozen import freeze, labels
 from tfstyle.export.litert import LiteRTPainter
 from tfstyle.export.publishing import find_network, publish
-from tfstyle.export.report import TOLERANCES, ParityError
+from tfstyle.export.report import TOLERANCES, ParityError, Report, Row
 from tfstyle.export.saved_model import SavedModelPainter
 
 
@@ -31,6 +32,44 @@ def strict(monkeypatch):
         monkeypatch.setitem(TOLERANCES, kind, (-1.0, -1.0))
 
 
+@pytest.fixture
+def unverified(monkeypatch):
+    """Compare no pictures, and convert once for each size, where the files alone count."""
+
+    def convert(frozen, config, calibration):
+        if config.sides not in converted:
+            converted[config.sides] = really_convert(frozen, config, calibration)
+        return converted[config.sides]
+
+    converted, really_convert = {}, litert._convert
+    monkeypatch.setattr(litert, "_convert", convert)
+    monkeypatch.setattr("tfstyle.export.publishing.verify", lambda path, *_: report_of(path))
+
+
+def report_of(path, passed=True):
+    """A report of a LiteRT file, or of what may lie at a path."""
+    metadata = LiteRTPainter(path).metadata if path.is_file() else {"precision": "float32"}
+    row = Row(
+        picture="lake.jpg",
+        signature="stylize",
+        height=32,
+        width=48,
+        maximum=9.0,
+        mean=9.0,
+        psnr=9.0,
+        latency_ms=9.0,
+        passed=passed,
+    )
+    return Report(
+        export=str(path),
+        metadata=metadata,
+        file_bytes=path.stat().st_size if path.is_file() else 0,
+        memory_mb=None,
+        warmup_requests=0,
+        rows=(row,),
+    )
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -45,6 +84,7 @@ def test_publish_writes_a_saved_model_and_its_report(tmp_path):
     assert SavedModelPainter(path).metadata["styles"][0]["name"] == "ripple"
 
 
+@pytest.mark.usefixtures("unverified")
 def test_publish_writes_a_litert_file_and_its_report(tmp_path):
     config = ExportConfig(format="litert", precision="float16", size=32)
     publish("ripple", tmp_path / "a.tflite", config)
@@ -53,29 +93,27 @@ def test_publish_writes_a_litert_file_and_its_report(tmp_path):
 
 def test_publish_freezes_the_style_that_was_named(tmp_path, tiny_zoo):
     config = ExportConfig(format="litert")
-    for number, (style, its_config, expected) in enumerate(
-        [
-            ("storm", config, ["storm"]),
-            (tiny_zoo / "weather.keras", config, ["calm"]),
-            ("storm", ExportConfig(format="litert", all_styles=True), ["calm", "storm"]),
-        ]
-    ):
-        path = tmp_path / f"{number}.tflite"
-        publish(style, path, its_config)
-        assert [style["name"] for style in LiteRTPainter(path).metadata["styles"]] == expected
+    for style, its_config, expected in [
+        ("storm", config, ["storm"]),
+        (tiny_zoo / "weather.keras", config, ["calm"]),
+        ("storm", ExportConfig(format="litert", all_styles=True), ["calm", "storm"]),
+    ]:
+        frozen = freeze(*find_network(style, its_config))
+        assert [label["name"] for label in labels(frozen)] == expected
 
 
+@pytest.mark.usefixtures("unverified")
 def test_publish_writes_the_assets_of_an_app(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfstyle.export.publishing.ANDROID_SIZES", (32, 48))
+    monkeypatch.setattr("tfstyle.export.publishing.ANDROID_SIZES", (32, "32x48"))
     config = ExportConfig(format="android")
-    publish("ripple", tmp_path / "app", config)
+    publish("ripple", tmp_path / "app", ExportConfig(format="android", size=32))
     publish("storm", tmp_path / "app", config)
     publish("ripple", tmp_path / "app", ExportConfig(format="android", size="32x48"))
     assets = tmp_path / "app" / "assets"
     labels = json.loads((assets / "labels.json").read_text())
     storm, ripple = labels["styles"]
     assert (storm["name"], storm["about"]) == ("storm", "about storm")
-    assert [model["size"] for model in storm["models"]] == [[32, 32], [48, 48]]
+    assert [model["size"] for model in storm["models"]] == [[32, 32], [32, 48]]
     assert [model["file"] for model in ripple["models"]] == ["ripple_32x48.tflite"]
     assert Image.open(assets / ripple["thumbnail"]).size == (24, 16)
     for model in (*storm["models"], *ripple["models"]):
@@ -142,8 +180,11 @@ def test_export_has_a_flag_for_every_setting(monkeypatch):
     ]
 
 
-@pytest.mark.usefixtures("strict")
-def test_export_that_is_not_good_enough_is_exit_code_1(capsys):
+def test_export_that_is_not_good_enough_is_exit_code_1(capsys, monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise ParityError(report_of(Path("a.tflite"), passed=False))
+
+    monkeypatch.setattr("tfstyle.export.publishing.publish", refuse)
     assert main(["export", "ripple", "a.tflite", "--format", "litert"]) == 1
     captured = capsys.readouterr()
     assert "FAILED" in captured.out
@@ -158,7 +199,9 @@ def test_verify_of_other_weights_is_exit_code_1(capsys, tiny_zoo):
 
 
 def test_export_says_when_there_are_no_warmup_requests(capsys, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    path = Path("models/ripple/1")
+    written = {path: report_of(path)}
+    monkeypatch.setattr("tfstyle.export.publishing.publish", lambda *_, **__: written)
     assert main(["export", "ripple", "models/ripple"]) == 0
     assert "no warm-up requests: they need the package tensorflow-serving-api" in (
         capsys.readouterr().err

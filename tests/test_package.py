@@ -56,11 +56,12 @@ def floor_of(name):
     """Where a module stands: each may import only what stands before it."""
     order = (
         "version config presets images colors losses features networks model callbacks "
-        "inspection optimize data painting training_callbacks training zoo transfer video"
+        "inspection optimize data painting distribution training_run training_callbacks training "
+        "zoo hub transfer video"
     ).split()
     export = (
-        "config frozen calibration equalization signatures warmup saved_model litert footprint "
-        "report parity publishing"
+        "config frozen report calibration signatures warmup saved_model litert footprint parity "
+        "publishing"
     ).split()
     serving = (
         "status config metrics wire catalog client servable batching models predictor json_tensors "

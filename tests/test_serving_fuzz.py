@@ -45,7 +45,7 @@ def server(saved_styles, tmp_path_factory):
 @pytest.fixture
 def examples(request):
     """Decorator that bounds the examples: few by default, many with --slow."""
-    count = 1000 if request.config.getoption("--slow") else 40
+    count = 1000 if request.config.getoption("--slow") else 25
     return settings(
         max_examples=count,
         deadline=None,
