@@ -5,6 +5,9 @@ import functools
 import importlib.util
 import io
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything loads TensorFlow
@@ -156,6 +159,22 @@ def saved_styles(tmp_path_factory):
         }
         tf.saved_model.save(style, str(folder / str(number)), signatures)
     return folder
+
+
+@pytest.fixture(scope="session")
+def run_without_tensorflow():
+    """Function that runs code in a process of its own and returns what it printed; the code must
+    end well, say nothing on stderr, and load neither TensorFlow nor what loads it."""
+    check = "loaded = {'jax', 'keras', 'scipy', 'tensorflow'} & {*sys.modules}"
+
+    def run(code):
+        code = textwrap.indent(textwrap.dedent(code), "    ")
+        code = f"import sys\ntry:\n{code}\nfinally:\n    {check}\n    assert not loaded, loaded"
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (process.returncode, process.stderr) == (0, "")
+        return process.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,13 @@ from tfstyle.data import Photos
 from tfstyle.images import to_pil
 from tfstyle.presets import training_with
 from tfstyle.training import train
-from tfstyle.training_callbacks import NAN_STEPS, BatchNaN, Sheet, TrainingProgress
+from tfstyle.training_callbacks import (
+    NAN_STEPS,
+    BatchNaN,
+    Sheet,
+    TensorBoard,
+    TrainingProgress,
+)
 from tfstyle.training_run import Run
 
 CONFIG = training_with(sizes=(32, 64), steps=1000, batch_size=4)
@@ -219,26 +225,24 @@ def test_tensorboard_has_losses_learning_rate_speed_and_sheet(photos, tmp_path):
     class Watch(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             seen.append({name: float(value) for name, value in logs.items()})
-            self.model.stop_training = len(seen) == 30
 
-    for _ in range(2):  # broken at step 30
-        train(
-            tmp_path / "wave.png",
-            photos,
-            tmp_path / "a.keras",
-            width=0.125,
-            blocks=0,
-            sizes=(32,),
-            content_size=(32, 40),
-            style_size=32,
-            batch_size=2,
-            steps=51,
-            precision="float32",
-            content_layers=("block1_conv2",),
-            style_layers=("block1_conv1", "block2_conv1"),
-            log_dir=tmp_path / "events",
-            callbacks=[Watch()],
-        )
+    train(
+        tmp_path / "wave.png",
+        photos,
+        tmp_path / "a.keras",
+        width=0.125,
+        blocks=0,
+        sizes=(32,),
+        content_size=(32, 40),
+        style_size=32,
+        batch_size=2,
+        steps=51,
+        precision="float32",
+        content_layers=("block1_conv2",),
+        style_layers=("block1_conv1", "block2_conv1"),
+        log_dir=tmp_path / "events",
+        callbacks=[Watch()],
+    )
     found = events(tmp_path / "events")
     losses = {"loss", "content_loss", "style_loss", "total_variation"}
     losses |= {"style_loss/block1_conv1", "style_loss/block2_conv1"}
@@ -250,7 +254,24 @@ def test_tensorboard_has_losses_learning_rate_speed_and_sheet(photos, tmp_path):
     rates = {step: 2e-3 * (0.02 + 0.98 * (1 + np.cos(np.pi * step / 51)) / 2) for step in (25, 50)}
     assert found["scalars", "learning_rate"] == pytest.approx(rates, rel=1e-4)
     assert min(found["scalars", "pictures_per_second"].values()) > 0
-    assert set(found["images", "sheet"]) == {30, 51}
+    assert set(found["images", "sheet"]) == {51}
     width, height, encoded = found["images", "sheet"][51]
     shown = Image.open(io.BytesIO(encoded))
     assert shown.size == (int(width), int(height)) == (48 + 200, 2 * 150)
+
+
+def test_tensorboard_goes_on_after_a_break(run, clock, tmp_path):
+    run.folder.mkdir()
+    Image.new("RGB", (20, 30)).save(run.folder / "sheet.png")
+    for first, last in ((0, 30), (30, 51)):
+        callback = TensorBoard(run, tmp_path / "events")
+        callback.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.5)))
+        callback.on_train_begin()
+        for batch in range(last - first):
+            run.step, clock.now = run.step + 1, clock.now + 0.5
+            callback.on_train_batch_end(batch, {"loss": run.step / 10})
+        callback.on_train_end()
+    found = events(tmp_path / "events")
+    assert found["scalars", "loss"] == pytest.approx({25: 2.5, 50: 5.0})
+    assert found["scalars", "pictures_per_second"] == pytest.approx({25: 8, 50: 8})
+    assert set(found["images", "sheet"]) == {30, 51}

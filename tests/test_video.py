@@ -1,7 +1,9 @@
 """Films: every frame, sound, rate and length; calm where nothing moves; what goes wrong."""
 
+import functools
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 
@@ -34,8 +36,9 @@ def ffmpeg():
 
 @pytest.fixture(scope="session")
 def make_film(ffmpeg, tmp_path_factory):
-    """Function that makes a film of a moving test picture."""
+    """Function that makes a film of a moving test picture, the same one each time."""
 
+    @functools.cache
     def make(name="film.mp4", *, size="48x32", fps="25", seconds="0.4", sound=None, more=""):
         path = tmp_path_factory.mktemp("film") / name
         inputs = f"-f lavfi -i testsrc=size={size}:rate={fps}:duration={seconds}"
@@ -50,15 +53,23 @@ def make_film(ffmpeg, tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def song(ffmpeg, tmp_path_factory):
+    """A file with sound and no picture."""
+    path = tmp_path_factory.mktemp("song") / "song.mp4"
+    ffmpeg("-f lavfi -i sine=duration=0.2", path)
+    return path
+
+
 @pytest.fixture
 def look(ffmpeg):
     """Function that returns what FFmpeg says of a film's streams, and the frames that it has."""
 
     def look_at(path):
-        said = ffmpeg("-i", path, "-map 0 -f null -").split("Stream mapping")[0]
-        streams = re.findall(r"Stream #\S+ (Video|Audio): (.*)", said)
         raw = path.with_suffix(".raw")
-        ffmpeg("-i", path, "-map 0:v:0 -fps_mode passthrough -f rawvideo -pix_fmt rgb24", raw)
+        frames = "-map 0:v:0 -fps_mode passthrough -f rawvideo -pix_fmt rgb24"
+        said = ffmpeg("-i", path, "-map 0 -f null -", frames, raw).split("Stream mapping")[0]
+        streams = re.findall(r"Stream #\S+ (Video|Audio): (.*)", said)
         width, height = map(int, re.search(r" (\d+)x(\d+)[, ]", dict(streams)["Video"]).groups())
         frames = np.fromfile(raw, np.uint8).reshape(-1, height, width, 3)
         raw.unlink()
@@ -137,8 +148,11 @@ def test_stylize_video_with_no_strength_keeps_the_film(make_film, look, tmp_path
     assert np.abs(frames.mean((1, 2)) - before.mean((1, 2))).max() < 3
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in video.SUFFIXES if suffix != ".gif"])
-@pytest.mark.parametrize("sound", ["aac", "libmp3lame", "pcm_s16le"])
+@pytest.mark.parametrize(
+    ("sound", "suffix"),
+    [("aac", suffix) for suffix in video.SUFFIXES if suffix != ".gif"]
+    + [("libmp3lame", ".mkv"), ("pcm_s16le", ".mov")],  # which could hold them as they are
+)
 def test_stylize_video_keeps_the_sound(make_film, look, tmp_path, sound, suffix):
     source, output = make_film("film.mkv", sound=sound), tmp_path / f"out{suffix}"
     assert stylize_video(source, "ripple", output) == 10
@@ -234,14 +248,14 @@ def test_stylize_video_writes_a_gif_as_a_film(gif, ffmpeg, look, tmp_path):
 
 @pytest.mark.parametrize(
     ("fps", "count", "durations"),
-    [("25", 25, {40}), ("30000/1001", 30, {30, 40}), ("60", 50, {20})],
+    [("25", 10, {40}), ("30000/1001", 12, {30, 40}), ("60", 20, {20})],
 )
 def test_stylize_video_writes_a_film_as_a_gif(make_film, tmp_path, fps, count, durations):
-    source = make_film(fps=fps, seconds="1", sound="aac")
+    source = make_film(fps=fps, seconds="0.4", sound="aac")
     assert stylize_video(source, "ripple", tmp_path / "out.gif") == count
     _, found = gif_of(tmp_path / "out.gif")
     assert set(found) == durations
-    assert sum(found) == pytest.approx(1000, abs=20)
+    assert sum(found) == pytest.approx(400, abs=20)
 
 
 @pytest.mark.parametrize(
@@ -397,12 +411,12 @@ def test_what_ffmpeg_cannot_write_is_an_error(make_film, tmp_path, monkeypatch):
     ],
 )
 def test_stylize_video_refuses_bad_input(
-    make_film, ffmpeg, tmp_path, monkeypatch, arguments, error, text
+    make_film, song, tmp_path, monkeypatch, arguments, error, text
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.mp4").write_text("no film")
     (tmp_path / "text.gif").write_text("no film")
-    ffmpeg("-f lavfi -i sine=duration=0.2 song.mp4")
+    shutil.copy(song, "song.mp4")
     before = sorted(tmp_path.iterdir())
     good = {"source": make_film(), "style": "ripple", "output": "out.mp4"}
     with pytest.raises(error, match=text):

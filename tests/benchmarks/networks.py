@@ -121,37 +121,12 @@ def tfstyle_step(network, config, precision, images, style):
 def torch_step(network, config, images, style):
     """Return the same step in PyTorch, with the same weights of the loss network."""
     import torch
-    from torch import nn
+    from torch_vgg import convert, gram, look
 
-    layers = {}
-    for layer in network.layers[1:]:
-        if "conv" in layer.name:
-            kernel, bias = layer.get_weights()
-            conv = nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1)
-            conv.weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-            conv.bias.data = torch.from_numpy(bias)
-            layers[layer.name] = nn.Sequential(conv, nn.ReLU())
-        else:
-            layers[layer.name] = nn.MaxPool2d(2)
-        if layer.name == config.style_layers[-1]:
-            break
-    vgg = nn.ModuleDict(layers).requires_grad_(False)
-    mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
-
-    def look(x, last):
-        x, seen = x.flip(1) * 255 - mean, {}
-        for name, layer in vgg.items():
-            x = seen[name] = layer(x)
-            if name == last:
-                return seen
-
-    def gram(x):
-        flat = x.flatten(2)
-        return flat @ flat.transpose(1, 2) / flat.shape[-1]
-
+    vgg = convert(network, config.style_layers[-1])
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
-        seen = look(torch.from_numpy(style.transpose(0, 3, 1, 2).copy()), config.style_layers[-1])
+        seen = look(vgg, torch.from_numpy(style.transpose(0, 3, 1, 2).copy()))
         targets = {layer: gram(seen[layer]) for layer in config.style_layers}
     painter = torch_network()
     optimizer = torch.optim.Adam(painter.parameters(), 1e-3)
@@ -161,8 +136,8 @@ def torch_step(network, config, images, style):
         optimizer.zero_grad()
         y = painter(x)
         with torch.no_grad():
-            kept = look(x, content_layer)[content_layer]
-        seen = look(y, config.style_layers[-1])
+            kept = look(vgg, x, last=content_layer)[content_layer]
+        seen = look(vgg, y)
         content = ((seen[content_layer] - kept) ** 2).mean()
         styles = [
             w * ((gram(seen[layer]) - targets[layer]) ** 2).mean() for layer, w in weights.items()

@@ -4,12 +4,13 @@
 
 Both minimize the tutorial's loss from the same picture in one process, one after the other. The
 loop below is the tutorial's, written out plainly; its losses after the given steps are the goals.
-tfstyle runs the recipe `tutorial` with the optimizer of `default`; a picture counts once the loop's
-own float32 loss of it reaches the goal. Times include tracing and exclude loading the weights,
-which both share.
+tfstyle runs the recipe `tutorial` with the optimizer of `default`, or with the tutorial's own
+(`--optimizers adam`); a picture counts once the loop's own float32 loss of it reaches the goal.
+Times include tracing and exclude loading the weights, which both share.
 """
 
 import argparse
+import itertools
 import os
 import time
 
@@ -111,6 +112,7 @@ def main():
     parser.add_argument("style")
     parser.add_argument("--sizes", type=int, nargs="+", default=[288, 512])
     parser.add_argument("--steps", type=int, nargs="+", default=[500, 1500])
+    parser.add_argument("--optimizers", nargs="+", default=["lbfgs"], choices=["lbfgs", "adam"])
     parser.add_argument("--precision", nargs="+", default=["float32", "auto"])
     parser.add_argument(
         "--known",
@@ -135,27 +137,26 @@ def main():
                 print(
                     f"  tutorial  {steps:>5} steps        loss {goal:.6g}  {seconds[steps]:8.1f} s"
                 )
-        for precision in options.precision:
-            default = RECIPES["default"]
+        for optimizer, precision in itertools.product(options.optimizers, options.precision):
             recipe = recipe_with(
                 "tutorial",
                 size=size,
-                optimizer=default.optimizer,
-                corrections=default.corrections,
+                optimizer=optimizer,
+                corrections=RECIPES["default"].corrections,
                 precision=precision,
-                steps=max(options.steps),
+                steps=round(1.2 * max(options.steps)),
             )
             watch = Watch(goals, judge)
             optimize_image(content, [style], recipe, callbacks=[watch])
             for steps, goal in zip(options.steps, goals, strict=True):
                 if goal not in watch.reached:
-                    print(f"  tfstyle   did not reach {goal:.4g} ({precision})")
+                    print(f"  tfstyle   did not reach {goal:.4g} ({optimizer}, {precision})")
                     continue
                 moment, evaluations, loss = watch.reached[goal]
                 faster = f"  {seconds[steps] / moment:5.1f} times faster" if seconds else ""
                 print(
                     f"  tfstyle   {evaluations:>5} evaluations  loss {loss:.6g}  {moment:8.1f} s"
-                    f"{faster}  ({precision})"
+                    f"{faster}  ({optimizer}, {precision})"
                 )
 
 

@@ -63,48 +63,27 @@ def tfstyle_step(network, content, style, precision):
 def torch_step(network, content, style, channels_last):
     """Return the same step in PyTorch, with the same weights."""
     import torch
-    from torch import nn
+    from torch_vgg import convert, gram, look
 
-    layers, names = [], []
-    for layer in network.layers[1:]:
-        if "conv" in layer.name:
-            kernel, bias = layer.get_weights()
-            conv = nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1)
-            conv.weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-            conv.bias.data = torch.from_numpy(bias)
-            layers.append(nn.Sequential(conv, nn.ReLU()))
-        else:
-            layers.append(nn.MaxPool2d(2))
-        names.append(layer.name)
-        if layer.name == CONTENT_LAYER:
-            break
-    vgg = nn.ModuleList(layers).requires_grad_(False)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    vgg = vgg.to(memory_format=layout)
-    mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+    vgg = convert(network, CONTENT_LAYER).to(memory_format=layout)
 
     def picture(array):
         x = torch.from_numpy(array.transpose(0, 3, 1, 2).copy())
         return x.contiguous(memory_format=layout)
 
-    def look(image):
-        x, grams, kept = image.flip(1) * 255 - mean, [], None
-        for name, layer in zip(names, vgg, strict=True):
-            x = layer(x)
-            if name in STYLE_LAYERS:
-                flat = x.flatten(2)
-                grams.append(flat @ flat.transpose(1, 2) / flat.shape[-1])
-            if name == CONTENT_LAYER:
-                kept = x
-        return grams, kept
+    def grams_and_content(image):
+        seen = look(vgg, image)
+        return [gram(seen[layer]) for layer in STYLE_LAYERS], seen[CONTENT_LAYER]
 
     with torch.no_grad():
-        targets, kept = look(picture(style))[0], look(picture(content))[1]
+        targets = grams_and_content(picture(style))[0]
+        kept = grams_and_content(picture(content))[1]
     image = picture(content).requires_grad_(True)
 
     def step():
         image.grad = None
-        grams, seen = look(image)
+        grams, seen = grams_and_content(image)
         styles = [((a - b) ** 2).mean() for a, b in zip(grams, targets, strict=True)]
         variation = (image[:, :, 1:] - image[:, :, :-1]).abs().sum() + (
             image[:, :, :, 1:] - image[:, :, :, :-1]
