@@ -77,7 +77,7 @@ def run(arguments):
             print(f"  {name}: {reason}", file=sys.stderr)
         if len(photos.bad) > SHOWN:
             print(f"  and {len(photos.bad) - SHOWN} more", file=sys.stderr)
-    if interrupt.interrupted:
+    if training["steps_done"] < training["steps"]:
         print(
             f"stopped at step {training['steps_done']} of {training['steps']}; "
             "the same command goes on from there",

@@ -73,11 +73,18 @@ FILES = {"b.JPG": "JPEG", "a/sky.png": "PNG", "a/deep/er.JpEg": "JPEG", "c.webp"
 
 def tree():
     files = {name: encoded(grey(80), kind=kind) for name, kind in FILES.items()}
-    return files | {"notes.txt": b"none", "a/.DS_Store": b"none", "jpg": b"none"}
+    return files | {
+        "notes.txt": b"none",
+        "a/.DS_Store": b"none",
+        "a/._x.jpg": b"none",
+        "jpg": b"none",
+    }
 
 
 def test_photos_finds_pictures_in_nested_folders(folder):
-    photos = Photos(folder(tree()))
+    photos = folder(tree())
+    (photos / "mine.tfrecords").mkdir()
+    photos = Photos(photos)
     assert photos.names == sorted(FILES)
     assert len(photos) == 4
     for position in range(4):

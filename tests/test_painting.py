@@ -232,6 +232,7 @@ def test_load_painter_paints_as_before(tiny_painter, tiny_styles):
         ("text.keras", ValueError, "'.*text.keras' does not hold a network of tfstyle"),
         ("text.txt", ValueError, "'.*text.txt' does not hold a network of tfstyle"),
         ("cut.keras", ValueError, "'.*cut.keras' does not hold a network of tfstyle"),
+        ("harmed.keras", ValueError, "'.*harmed.keras' does not hold a network of tfstyle"),
         ("dense.keras", ValueError, r"'.*dense.keras' holds a Sequential, no network of tfstyle\."),
     ],
 )
@@ -240,6 +241,9 @@ def test_load_painter_says_what_is_wrong_with_a_file(tmp_path, tiny_styles, name
     (tmp_path / "text.txt").write_text("a painting")
     whole = (tiny_styles / "ripple.keras").read_bytes()
     (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    middle = len(whole) // 2
+    harmed = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    (tmp_path / "harmed.keras").write_bytes(harmed)
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "dense.keras")
     with pytest.raises(error, match=text):
         load_painter(tmp_path / name)

@@ -289,6 +289,17 @@ def steps_kept(checkpoint):
         return json.loads(str(arrays["state"]))["step"]
 
 
+@pytest.mark.usefixtures("no_training", "fake_vgg")
+def test_a_damaged_checkpoint_is_named(finished, monkeypatch, tmp_path):
+    folder, *_ = finished
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "copy"))
+    checkpoint = Path("both.training/checkpoint.npz")
+    for data in (b"", checkpoint.read_bytes()[:5000]):
+        checkpoint.write_bytes(data)
+        with pytest.raises(ValueError, match=r"checkpoint\.npz' is damaged .*Delete it"):
+            train(BOTH, "photos", "both.keras", **LONG)
+
+
 # Errors, before any training
 
 
@@ -337,7 +348,10 @@ def test_a_run_on_other_photographs_in_the_folder_is_refused(finished, monkeypat
             FileNotFoundError,
             r"existing folder\..* the folder 'no' first\.",
         ),
+        ({"output": "folder.keras"}, ValueError, r"must name a file\..*'folder\.keras', a folder"),
         ({"style": "gone.png"}, FileNotFoundError, "gone.png"),
+        ({"style": ["wave.png", "photos/../wave.png"]}, ValueError, "different file names"),
+        ({"seed": -1}, ValueError, r"`seed` must not be negative\. Received: seed=-1\."),
         ({"style": []}, ValueError, r"at least one painting.* Received: 0 styles, 0 lines\."),
         ({"about": ["a", "b"]}, ValueError, r"one line for each\. Received: 1 styles, 2 lines\."),
         ({"content": "gone"}, FileNotFoundError, "no file or folder 'gone' with photographs"),
@@ -359,8 +373,8 @@ def test_a_run_on_other_photographs_in_the_folder_is_refused(finished, monkeypat
     ],
 )
 def test_train_refuses_what_it_cannot_use_before_it_trains(changes, error, text, fake_vgg):
-    Path("empty").mkdir()
-    Path("broken").mkdir()
+    for name in ("empty", "broken", "folder.keras"):
+        Path(name).mkdir()
     Path("broken/broken.jpg").write_bytes(b"no picture")
     if changes.get("init") == "vgg.keras":
         fake_vgg.save("vgg.keras")

@@ -1,5 +1,6 @@
 """Films: every frame, sound, rate and length; calm where nothing moves; what goes wrong."""
 
+import contextlib
 import functools
 import itertools
 import re
@@ -174,6 +175,13 @@ def test_stylize_video_turns_a_film_upright(make_film, ffmpeg, look, tmp_path):
     assert np.abs(frames.astype(int) - upright[:, ::-1, ::-1]).mean() > 60
 
 
+def test_stylize_video_keeps_proportions_where_pixels_are_not_square(make_film, look, tmp_path):
+    source = make_film("wide.mp4", more=" -vf setsar=2")
+    stylize_video(source, "ripple", tmp_path / "out.mp4", PaintConfig(strength=0))
+    _, frames, _ = look(tmp_path / "out.mp4")
+    assert frames.shape[1:] == (32, 96, 3)
+
+
 @pytest.mark.parametrize(("size", "even"), [("49x33", (34, 50)), ("48x33", (34, 48))])
 def test_stylize_video_takes_odd_sizes(make_film, look, tmp_path, size, even):
     assert stylize_video(make_film(size=size), "ripple", tmp_path / "out.mp4") == 10
@@ -237,6 +245,25 @@ def test_stylize_video_takes_a_gif_with_transparent_parts(tmp_path):
     painted_frames, _ = gif_of(output)
     np.testing.assert_allclose(painted_frames[1, 2, 2], (200, 0, 0), atol=3)
     np.testing.assert_allclose(painted_frames[1, 12, 2], (255, 255, 255), atol=3)
+
+
+def test_stylize_video_says_that_a_gif_is_cut_short(gif, tmp_path):
+    whole = gif.read_bytes()
+    for length in range(20, len(whole) - 1, len(whole) // 40):
+        gif.write_bytes(whole[:length])
+        with contextlib.suppress(ValueError):  # some cuts leave frames that are whole
+            stylize_video(gif, "ripple", tmp_path / "out.gif")
+    gif.write_bytes(whole[:40])
+    with pytest.raises(ValueError, match="cut short"):
+        stylize_video(gif, "ripple", tmp_path / "out.gif")
+
+
+def test_stylize_video_keeps_a_film_that_is_to_be_the_output(make_film, tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(make_film().read_bytes())
+    with pytest.raises(ValueError, match="another file than the film"):
+        stylize_video(film, "ripple", film)
+    assert film.read_bytes() == make_film().read_bytes()
 
 
 def test_stylize_video_writes_a_gif_as_a_film(gif, ffmpeg, look, tmp_path):

@@ -236,6 +236,8 @@ class TrainConfig(Losses):
             raise ValueError(
                 f"`style_size` must be at least 16 px. Received: style_size={self.style_size}."
             )
+        if self.seed < 0:
+            raise ValueError(f"`seed` must not be negative. Received: seed={self.seed}.")
         if self.blocks is not None and self.blocks < 0:
             raise ValueError(f"`blocks` must not be negative. Received: blocks={self.blocks}.")
 

@@ -209,19 +209,19 @@ def _open_source(source):
     """Return the names of all photographs and a function from number to path or bytes."""
     path = Path(source)
     if path.is_dir():
-        shards = sorted(path.glob("[!.]*.tfrecord*"))
+        shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
         if shards:
             return _open_shards(shards)
         names = sorted(
             os.path.relpath(os.path.join(folder, name), path)
             for folder, _, files in os.walk(path)
             for name in files
-            if name.lower().endswith(SUFFIXES)
+            if _is_photo(name)
         )
         return names, lambda number: path / names[number]
     if path.is_file() and zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
-        names = sorted(name for name in archive.namelist() if name.lower().endswith(SUFFIXES))
+        names = sorted(name for name in archive.namelist() if _is_photo(name))
         return names, lambda number: archive.read(names[number])
     if path.is_file() and ".tfrecord" in path.name:
         return _open_shards([path])
@@ -232,6 +232,11 @@ def _open_source(source):
     if str(source).count("/") == 1 and not path.parent.exists():
         return _open_tfds(str(source))
     raise FileNotFoundError(f"There is no file or folder '{source}' with photographs.")
+
+
+def _is_photo(name):
+    """Tell by a file's name; a Mac's `._photo.jpg` is none."""
+    return name.lower().endswith(SUFFIXES) and not os.path.basename(name).startswith(".")
 
 
 def _open_shards(paths):
@@ -327,4 +332,6 @@ _reading = _Reading()
 
 @functools.lru_cache(maxsize=4)
 def _order(count, epoch, seed):
-    return np.random.default_rng((seed, epoch)).permutation(count)
+    order = np.random.default_rng((seed, epoch)).permutation(count)
+    order.setflags(write=False)  # all callers get the same
+    return order

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import zipfile
 from pathlib import Path
 
 import keras
@@ -35,7 +36,7 @@ def load_painter(path):
         raise FileNotFoundError(f"There is no network '{path}'.")
     try:
         network = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"'{path}' does not hold a network of tfstyle: {error}") from error
     if not isinstance(network, Generator):
         raise ValueError(f"'{path}' holds a {type(network).__name__}, no network of tfstyle.")

@@ -55,7 +55,8 @@ def train(
         about: For each style a line on painter, work and licence, kept in the network's `card`;
             of one style also the line itself.
         init: Path of a network of the same shape to start from.
-        validation: Photographs for the sheet of examples. Default: the first ones of `content`.
+        validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
+            first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
             environment variable TF_CONFIG describes a cluster, all its workers, who must see the
             same files; only the first writes.
@@ -82,10 +83,16 @@ def train(
             "`style` must name at least one painting, and `about` have at most one line for each. "
             f"Received: {len(paths)} styles, {len(about)} lines."
         )
+    if len({path.stem for path in paths}) < len(paths):
+        raise ValueError(
+            "Paintings of one network must have different file names, which become the names of "
+            f"its styles. Received: {', '.join(map(str, paths))}."
+        )
     paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
     photos = content if isinstance(content, Photos) else Photos(content)
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
-    examples = Photos(validation) if validation else photos
+    examples = validation or photos
+    examples = examples if isinstance(examples, Photos) else Photos(examples)
     # A cluster wants to be met before TensorFlow computes anything.
     strategy = strategy_for(devices, config.batch_size)
     network = load_network(config.network, config.network_weights)
@@ -140,6 +147,8 @@ def _checked_output(output):
     output = Path(output)
     if output.suffix != ".keras":
         raise ValueError(f"`output` must end in .keras. Received: '{output}'.")
+    if output.is_dir():
+        raise ValueError(f"`output` must name a file. Received: '{output}', a folder.")
     if not output.parent.is_dir():
         raise FileNotFoundError(
             f"`output` must lie in an existing folder. Received: '{output}'. "

@@ -72,7 +72,8 @@ class TrainingProgress(keras.callbacks.Callback):
         now, run, terminal = time.monotonic(), self.run, self.stream.isatty()
         if self._begun is None:  # the first step of a size is compiled
             self._begun, self._first = now, run.step
-            return
+            if not run.done:
+                return
         if now - self._shown < (0.2 if terminal else 30) and not run.done:
             return
         self._shown = now

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -73,31 +74,37 @@ class Run(keras.callbacks.Callback):
         temporary = self.folder / ".checkpoint.part"
         with open(temporary, "wb") as file:
             np.savez(file, state=json.dumps(state), **arrays)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk, before its name says that it is whole
         os.replace(temporary, self.folder / "checkpoint.npz")
 
     def restore(self):
         """Go on from the checkpoint, if there is one.
 
         Raises:
-            ValueError: If it is of a run with other settings.
+            ValueError: If it is of a run with other settings, or damaged.
         """
         path = self.folder / "checkpoint.npz"
         if not path.exists():
             return
-        with np.load(path) as arrays:
+        try:
+            with np.load(path) as file:
+                arrays = dict(file)
             state = json.loads(str(arrays["state"]))
-            differing = [
-                f"{name}={self.identity[name]!r} (there: {value!r})"
-                for name, value in state["identity"].items()
-                if value != self.identity.get(name)
-            ]
-            if differing:
-                raise ValueError(
-                    f"'{self.folder}' holds a run of other settings: {', '.join(differing)}. "
-                    "Delete it, choose another output, or start from the earlier network by init."
-                )
-            for i, variable in enumerate(self._variables()):
-                variable.assign(arrays[str(i)])
+        except (EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"'{path}' is damaged ({error}). Delete it to begin anew.") from error
+        differing = [
+            f"{name}={self.identity[name]!r} (there: {value!r})"
+            for name, value in state["identity"].items()
+            if value != self.identity.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"'{self.folder}' holds a run of other settings: {', '.join(differing)}. "
+                "Delete it, choose another output, or start from the earlier network by init."
+            )
+        for i, variable in enumerate(self._variables()):
+            variable.assign(arrays[str(i)])
         self.step, self.losses = state["step"], state["losses"]
         self.photos.bad.update(state.get("bad", {}))
 

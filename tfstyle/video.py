@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import struct
 import subprocess
 import uuid
 from pathlib import Path
@@ -23,6 +24,7 @@ EVEN_BT709 = (
     "scale=ceil(iw/2)*2:ceil(ih/2)*2:out_color_matrix=bt709:out_range=tv,"
     "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 )
+SQUARE = "scale=iw*sar:ih,setsar=1"  # pixels
 STILL = 0.03  # difference of pixels in [0, 1] that counts as standing still
 CUT = 0.25  # mean difference of frames that counts as a new scene
 
@@ -33,8 +35,10 @@ def stylize_video(
     """Paint a film.
 
     Frames are read, painted and written one after the other, so that a film of any length takes
-    the memory of a few. Sound, frame rate and length stay; a film turned by its metadata is
-    painted upright. The output appears when it is whole, or when `on_frame` stops it.
+    the memory of a few, and a GIF that is written that of its frames in 256 colors. Sound, frame
+    rate and length stay; a film turned by its metadata is painted upright, and one whose pixels
+    are not square in its proportions. The output appears when it is whole, or when `on_frame`
+    stops it.
 
     Args:
         source: Path of a film that FFmpeg reads, or of a GIF.
@@ -60,6 +64,8 @@ def stylize_video(
     source, output, config = Path(source), Path(output), config or PaintConfig()
     if not source.is_file():
         raise FileNotFoundError(f"There is no film '{source}'.")
+    if output.exists() and output.samefile(source):
+        raise ValueError(f"`output` must be another file than the film. Received: '{output}'.")
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
     trained = zoo.require(style, "style")
@@ -177,7 +183,7 @@ def _open_film(path, fps_limit=None):
             fps = _exact_fps(next(frames)["fps"] or 25.0)
         fps = min(fps, fps_limit or fps)
         # At a rate of its own a film whose frames last unequally would end out of time.
-        frames = ffmpeg.read_frames(str(path), output_params=["-vf", f"fps={fps!r}"])
+        frames = ffmpeg.read_frames(str(path), output_params=["-vf", f"fps={fps!r},{SQUARE}"])
         meta = next(frames)
         total, seconds = ffmpeg.count_frames_and_secs(str(path))
         if abs(total - seconds * fps) > 2:
@@ -201,20 +207,20 @@ def _exact_fps(fps):
 
 
 def _open_gif(path):
-    try:
-        with Image.open(path) as gif:
-            durations = [frame.info.get("duration") or 100 for frame in ImageSequence.Iterator(gif)]
-    except OSError as error:
-        raise ValueError(f"'{path}' is no GIF that can be read.") from error
+    def frames():
+        try:
+            with Image.open(path, formats=["GIF"]) as gif:
+                for frame in ImageSequence.Iterator(gif):
+                    yield frame.convert("RGBA")
+        except (OSError, SyntaxError, ValueError, IndexError, struct.error) as error:
+            raise ValueError(f"'{path}' is no GIF that can be read, or cut short.") from error
 
     def arrays():
-        with Image.open(path) as gif:
-            for frame in ImageSequence.Iterator(gif):
-                canvas = Image.new("RGBA", frame.size, "white")
-                yield np.asarray(
-                    Image.alpha_composite(canvas, frame.convert("RGBA")).convert("RGB")
-                )
+        for frame in frames():
+            canvas = Image.new("RGBA", frame.size, "white")
+            yield np.asarray(Image.alpha_composite(canvas, frame).convert("RGB"))
 
+    durations = [frame.info.get("duration") or 100 for frame in frames()]
     return _Film(arrays(), len(durations), durations=durations)
 
 
