@@ -72,7 +72,8 @@ def run(arguments):
     )
     training = network.card["training"]
     if photos.bad:
-        print(f"{len(photos.bad)} photographs could not be used:", file=sys.stderr)
+        count = f"{len(photos.bad)} of {len(photos)}"
+        print(f"{count} photographs could not be used:", file=sys.stderr)
         for name, reason in sorted(photos.bad.items())[:SHOWN]:
             print(f"  {name}: {reason}", file=sys.stderr)
         if len(photos.bad) > SHOWN:
