@@ -249,7 +249,8 @@ class Generator(keras.Model):
     """A network that paints any picture in one pass: the common part of `GENERATORS`.
 
     A subclass makes its `stages`, layers that are called one after the other, and says of what
-    `multiple` a picture's sides must be inside and how many pixels are folded into channels first.
+    `multiple` a picture's sides must be inside, how many pixels are folded into channels first
+    (`fold`), and how much of what goes into the last sigmoid passes beside it (`leak`).
 
     Args:
         width: Factor of the number of channels everywhere.
@@ -305,8 +306,10 @@ class Generator(keras.Model):
         x = images if self.fold == 1 else space_to_depth(images, self.fold)
         for stage in self.stages:
             x = stage(x, normalize=normalize)
+        x = ops.cast(x, "float32")
         # A stretched sigmoid reaches black and white, which a sigmoid only nears.
-        return 1.1 * ops.sigmoid(ops.cast(x, "float32")) - 0.05
+        stylized = 1.1 * ops.sigmoid(x) - 0.05
+        return stylized + self.leak * x if self.leak else stylized
 
     @property
     def reach(self):
@@ -343,6 +346,7 @@ class TransformNet(Generator):
     """
 
     multiple, fold, default_blocks = 4, 1, 5
+    leak = 0.02  # far out a sigmoid alone has no gradient: dark areas would stay black holes
 
     def make_stages(self, convolution, residual):
         few, some, many = (max(1, round(self.width * filters)) for filters in (32, 64, 128))
@@ -366,6 +370,7 @@ class LeanNet(Generator):
     """
 
     multiple, fold, default_blocks = 4, 4, 4
+    leak = 0.0
 
     def make_stages(self, convolution, residual):
         many, few = (max(1, round(self.width * filters)) for filters in (48, 24))
