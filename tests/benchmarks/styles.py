@@ -5,8 +5,8 @@
     python tests/benchmarks/styles.py sheet PHOTOS -o sheet.jpg
     python tests/benchmarks/styles.py flicker FILM [--style wave]
 
-`losses`: content and style loss of the default training, for the shipped styles, whose paintings
-lie in the folder by the styles' names: of the photographs themselves, of the network's paintings,
+`losses`: content and style loss of the default training, for the shipped styles whose
+paintings lie in the folder by the styles' names: of the photographs themselves, of the network's paintings,
 and of 100 and 500 evaluations of the default optimizer on the same losses (of the first
 `--optimize` photographs, which takes long). `grid`: power at periods of 2, 4 and 8 pixels over that
 of neighboring frequencies, in decibel; under 3 nobody sees it, photographs have about 0.5.
@@ -104,7 +104,10 @@ def losses(options):
         return (float(np.mean([v[key] for v in values])) for key in ("content_loss", "style_loss"))
 
     for name, style in zoo.styles().items():
-        painting = read_image(next(options.paintings.glob(f"{name}.*"))).rgb
+        found = sorted(options.paintings.glob(f"{name}.*"))
+        if not found:
+            continue
+        painting = read_image(found[0]).rgb
         painting = resize(painting, config.style_size)
         model = StyleContentModel(None, extractor, config)
         model.set_style([painting[None]])
