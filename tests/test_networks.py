@@ -361,7 +361,12 @@ def test_generator_reaches_black_and_white_and_beyond_in_training(kind):
     kernel.assign(kernel * 100)
     stylized, training = network(images), network(images, training=True)
     assert (np.min(stylized), np.max(stylized)) == (0, 1)
-    assert (np.min(training), np.max(training)) == pytest.approx((-0.05, 1.05), abs=1e-3)
+    low, high = np.min(training), np.max(training)
+    if kind == "lean":
+        assert (low, high) == pytest.approx((-0.05, 1.05), abs=1e-3)
+    else:  # the gradient leads back from as far as it may be
+        assert low < -0.1
+        assert high > 1.1
     np.testing.assert_array_equal(np.clip(training, 0, 1), stylized)
 
 

@@ -427,7 +427,11 @@ def test_what_ffmpeg_cannot_write_is_an_error(make_film, tmp_path, monkeypatch):
         ({"source": "gone.mp4"}, FileNotFoundError, r"There is no film 'gone\.mp4'\."),
         ({"source": "text.mp4"}, ValueError, r"'text\.mp4' is no film that FFmpeg can read\."),
         ({"source": "song.mp4"}, ValueError, r"'song\.mp4' is no film that FFmpeg can read\."),
-        ({"source": "text.gif"}, ValueError, r"'text\.gif' is no GIF that can be read\."),
+        (
+            {"source": "text.gif"},
+            ValueError,
+            r"'text\.gif' is no GIF that can be read, or cut short\.",
+        ),
         ({"style": "monet"}, ValueError, r"`style` must be one of \('ripple', .*'monet'\."),
         ({"style": "gone.keras"}, FileNotFoundError, r"gone\.keras"),
         ({"output": "out.avi"}, ValueError, r"one of \.mp4, \.mov, \.mkv, \.m4v, \.gif"),
