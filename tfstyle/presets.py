@@ -7,21 +7,10 @@ from tfstyle.config import Recipe, TrainConfig, with_fields
 _FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
 
 # The figures below are facts of the works named; see README.md, "Recipes". Weights that were
-# published for another loss network are translated here and nowhere else:
-# - torchvision's VGG-19 takes pictures divided by ImageNet's deviation, and its activations are
-#   about 57 times smaller than Keras'. A content loss is quadratic in them, a style loss of
-#   fourth order.
-# - Gatys et al. scale their network so that each layer's mean activation is 1. The means of
-#   Keras' VGG-19 on photographs, after ReLU, are these.
+# published for another loss network are translated here and nowhere else: torchvision's VGG-19
+# takes pictures divided by ImageNet's deviation, and its activations are about 57 times smaller
+# than Keras'. A content loss is quadratic in them, a style loss of fourth order.
 _TORCHVISION = 1 / 57
-_MEAN_ACTIVATIONS = {
-    "block1_conv1": 21,
-    "block2_conv1": 121,
-    "block3_conv1": 125,
-    "block4_conv1": 508,
-    "block4_conv2": 333,
-    "block5_conv1": 49,
-}
 
 # StyleFusion's losses, in both of its modes.
 _STYLEFUSION = {
@@ -66,18 +55,16 @@ RECIPES = {
         epsilon=0.1,
     ),
     # Gatys, Ecker and Bethge, CVPR 2016, with the weights of the authors' own later code: mean
-    # squares, style 1e3/C² of a layer with C channels. The paper's α/β = 1e-3 depends on the size
-    # of the picture, since its content loss is a sum and its style loss a mean.
+    # squares, style 1e3/C² of a layer with C channels, for VGG-19 as it was trained. The paper's
+    # α/β = 1e-3 is for a network scaled to mean activations of 1, and depends on the size of the
+    # picture, since its content loss is a sum and its style loss a mean.
     "gatys": Recipe(
         pooling="average",
         content_layers=("block4_conv2",),
-        content_layer_weights=(_MEAN_ACTIVATIONS["block4_conv2"] ** -2,),
+        content_layer_weights=(1.0,),
         content_norm="mean",
         content_weight=1,
-        style_layer_weights=tuple(
-            4 * channels**-2 * _MEAN_ACTIVATIONS[layer] ** -4
-            for layer, channels in zip(_FIRST_CONVOLUTIONS, (64, 128, 256, 512, 512), strict=True)
-        ),
+        style_layer_weights=tuple(4 * channels**-2 for channels in (64, 128, 256, 512, 512)),
         style_norm="gatys",
         style_weight=1e3,
         pixels="caffe",
