@@ -14,6 +14,7 @@ from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import describe, freeze, licence, thumbnails
 from tfstyle.export.signatures import make_servable
 from tfstyle.export.warmup import write_warmup
+from tfstyle.hub import version_folder
 
 
 def write_saved_model(network, folder, config=None, *, check=None):
@@ -110,13 +111,10 @@ def newest_version(path):
     Raises:
         FileNotFoundError: If there is none.
     """
-    path = Path(path)
-    if (path / "saved_model.pb").is_file():
-        return path
-    versions = _versions(path)
-    if not versions or not (path / versions[-1] / "saved_model.pb").is_file():
+    folder = version_folder(path)
+    if folder is None:
         raise FileNotFoundError(f"There is no SavedModel in '{path}'.")
-    return path / versions[-1]
+    return folder
 
 
 def _versions(folder):

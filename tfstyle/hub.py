@@ -54,16 +54,23 @@ def find(handle):
     handle = os.fsdecode(handle)
     if _is_address(handle):
         return handle
-    folder = Path(handle)
-    if not (folder / FILE).is_file() and folder.is_dir():
-        versions = [path for path in folder.iterdir() if path.name.isdecimal()]
-        folder = max(versions, key=lambda path: int(path.name), default=folder)
-    if not (folder / FILE).is_file():
+    folder = version_folder(handle)
+    if folder is None:
         raise FileNotFoundError(
             f"`model` must be an address, or a folder with a {FILE}. Received: '{handle}', where "
             "there is none. A trained style, by name or .keras file, is given as `style`."
         )
     return str(folder)
+
+
+def version_folder(path):
+    """Return the folder of a SavedModel, `path` or the newest version in it; None if there is
+    none."""
+    folder = Path(path)
+    if not (folder / FILE).is_file() and folder.is_dir():
+        versions = [path for path in folder.iterdir() if path.name.isdecimal()]
+        folder = max(versions, key=lambda path: int(path.name), default=folder)
+    return folder if (folder / FILE).is_file() else None
 
 
 class HubPainter:
