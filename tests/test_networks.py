@@ -370,6 +370,17 @@ def test_generator_reaches_black_and_white_and_beyond_in_training(kind):
     np.testing.assert_array_equal(np.clip(training, 0, 1), stylized)
 
 
+def test_full_network_finds_back_from_far_beyond_black():
+    network, images = generator("full"), photo(32, 32)
+    bias = network.stages[-1].bias
+    bias.assign(bias - 40)
+    with tf.GradientTape() as tape:
+        stylized = network(images, training=True)
+    assert np.max(stylized) < -0.05 - 0.02 * 30
+    gradient = tape.gradient(stylized, bias.value)
+    np.testing.assert_allclose(gradient, [0.02 * 32 * 32] * 3, rtol=1e-3)
+
+
 def test_generator_is_saved_with_its_card(kind, tmp_path):
     network, images = generator(kind, width=0.2, num_styles=2, card=CARD), photo(18, 21)
     network.save(tmp_path / "network.keras")
