@@ -270,25 +270,33 @@ def answer(request, context):
     return response
 
 def load():
-    while True:
+    while not over.is_set():
         client.stylize(frame, "wave")
 
 server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
 server.add_generic_rpc_handlers((Echo(),))
 client = StyleClient(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
 server.start()
-frame, film = np.zeros((32, 32, 3), np.uint8), sys.argv[1]
-for _ in range(2):
-    threading.Thread(target=load, daemon=True).start()
-for _ in range(8):  # FFmpeg runs twice each time
-    writer = imageio_ffmpeg.write_frames(film, (32, 32), ffmpeg_log_level="error")
-    writer.send(None)
-    for _ in range(3):
-        writer.send(np.asarray(client.stylize(frame, "wave")))
-    writer.close()
-    reader = imageio_ffmpeg.read_frames(film)
-    next(reader)
-    assert len(list(reader)) == 3
+frame, film, over = np.zeros((32, 32, 3), np.uint8), sys.argv[1], threading.Event()
+loads = [threading.Thread(target=load) for _ in range(2)]
+for thread in loads:
+    thread.start()
+try:
+    for _ in range(8):  # FFmpeg runs twice each time
+        writer = imageio_ffmpeg.write_frames(film, (32, 32), ffmpeg_log_level="error")
+        writer.send(None)
+        for _ in range(3):
+            writer.send(np.asarray(client.stylize(frame, "wave")))
+        writer.close()
+        reader = imageio_ffmpeg.read_frames(film)
+        next(reader)
+        assert len(list(reader)) == 3
+finally:
+    over.set()
+    for thread in loads:
+        thread.join()
+    client.close()
+    server.stop(None).wait()
 """
 
 
