@@ -2,19 +2,23 @@
 
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from PIL import ExifTags, Image
 
 from tfstyle import zoo
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
 from tfstyle.images import SAVE_SUFFIXES, check_output_path, read_image, save_image
-from tfstyle.transfer import paint_photo
+from tfstyle.transfer import paint_photos
+
+TOGETHER = 1_000_000  # pixels that are painted at once at most, unless a photograph has more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,29 +89,25 @@ def run(arguments):
         from tfstyle.painting import checked_weights
 
         checked_weights(zoo.load(style.path), options.style_weights)
-    failed, begun = 0, time.monotonic()
-    for done, (photo, output) in enumerate(zip(photos, outputs, strict=True), 1):
-        try:
-            picture = paint_photo(
-                read_image(photo),
-                style,
-                options.settings,
-                style_weights=options.style_weights or None,
-            )
-        except (ValueError, OSError) as error:
-            if not many:
-                raise
-            failed += 1
-            print(f"{photo}: {' '.join(str(error).split())}", file=sys.stderr)
-            continue
-        save_image(picture, output, quality=options.quality)
-        print(output, flush=True)
+    done, left_out, begun = 0, [], time.monotonic()
+    for batch in _batches(sorted(zip(photos, outputs, strict=True), key=_size), left_out):
+        pictures = paint_photos(
+            [picture for _, picture in batch],
+            style,
+            options.settings,
+            style_weights=options.style_weights or None,
+        )
+        for (output, _), picture in zip(batch, pictures, strict=True):
+            save_image(picture, output, quality=options.quality)
+            print(output, flush=True)
+        done += len(batch)
         if many and sys.stderr.isatty():
-            left = (time.monotonic() - begun) / done * (len(photos) - done)
-            print(f"{done}/{len(photos)}  {left:.0f} s left", end="\r", file=sys.stderr)
-    if failed:
-        print(f"{failed} of {len(photos)} photographs were left out", file=sys.stderr)
-    return 1 if failed else 0
+            seen = done + len(left_out)
+            left = (time.monotonic() - begun) / done * (len(photos) - seen)
+            print(f"{seen}/{len(photos)}  {left:.0f} s left", end="\r", file=sys.stderr)
+    if left_out:
+        print(f"{len(left_out)} of {len(photos)} photographs were left out", file=sys.stderr)
+    return 1 if left_out else 0
 
 
 def parse(arguments):
@@ -123,6 +123,39 @@ def _photos(paths):
             )
         else:
             yield path
+
+
+def _size(job):
+    """Return what sorts photographs of one size together; those that cannot be opened go first."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(job[0]) as image:
+                return image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow's parsers raise anything, and reading it all tells what is wrong
+        return (0, 0), 1
+
+
+def _batches(jobs, left_out):
+    """Read photographs, and give lists of (output, picture) of one size to paint together.
+
+    What cannot be read is told, and goes into the list `left_out`.
+    """
+    batch = []
+    for photo, output in jobs:
+        try:
+            picture = read_image(photo)
+        except (ValueError, OSError) as error:
+            left_out.append(photo)
+            print(f"{photo}: {' '.join(str(error).split())}", file=sys.stderr)
+            continue
+        pixels = (len(batch) + 1) * picture.rgb[..., 0].size
+        if batch and (batch[0][1].rgb.shape != picture.rgb.shape or pixels > TOGETHER):
+            yield batch
+            batch = []
+        batch.append((output, picture))
+    if batch:
+        yield batch
 
 
 def _names(photos):

@@ -77,7 +77,7 @@ def make_servable(frozen, config):
 def encode(pixels, encoding):
     """Return a uint8 tensor `(height, width, 3)` as the bytes of a file, "jpeg" or "png"."""
     if encoding == "png":
-        return tf.io.encode_png(pixels)
+        return tf.io.encode_png(pixels, compression=1)  # a third of the time, an eighth larger
     return tf.io.encode_jpeg(pixels, quality=JPEG_QUALITY)
 
 

@@ -15,7 +15,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tfstyle.images import read_image, resize, to_pil
 from tfstyle.serving.wire import (
@@ -129,7 +129,8 @@ class StyleClient:
 
         Args:
             picture: A path, bytes, a binary file, a PIL image or an array; details at
-                `tfstyle.images.read_image`. It is turned upright as EXIF says before it is sent.
+                `tfstyle.images.read_image`. As a file, a JPEG of upright sRGB goes as it is, with
+                its metadata; all else is turned upright and goes as PNG.
             style: Name of the model on the server.
             version: Number of its version. Default: the newest.
             label: Label of its version, such as "stable", instead.
@@ -153,6 +154,7 @@ class StyleClient:
         if size is not None and size < 1:
             raise ValueError(f"`size` must be at least 1. Received: size={size}.")
         rgb, alpha = read_image(picture)
+        sides = rgb.shape[:2]
         if size is not None and max(rgb.shape) > size:
             rgb = resize(rgb, size)
             alpha = None if alpha is None else resize(alpha, rgb.shape[:2])
@@ -164,7 +166,8 @@ class StyleClient:
         if label is not None:
             request.model_spec.version_label = label
         name, output, write, read = SIGNATURES[self._signature]
-        write_tensor(request.inputs[name], write(rgb))
+        file = _plain_jpeg(picture) if write is _to_png and rgb.shape[:2] == sides else None
+        write_tensor(request.inputs[name], [file] if file else write(rgb))
         if style_weights is not None:
             weights = np.array([style_weights], np.float32)
             if weights.ndim != 2:
@@ -250,6 +253,18 @@ class StyleClient:
                     raise ServerError(error.code().name, error.details()) from error
             time.sleep(pause_s)
             wait_s, left = min(2 * wait_s, LONGEST_WAIT_S), left - 1
+
+
+def _plain_jpeg(picture):
+    """Return the bytes of a JPEG that is upright sRGB as it is, so that a decoder is enough."""
+    if isinstance(picture, (str, os.PathLike)):
+        picture = Path(picture).read_bytes()
+    if not isinstance(picture, bytes) or not picture.startswith(b"\xff\xd8"):
+        return None
+    with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
+    return picture if upright and plain else None
 
 
 def _to_png(rgb):

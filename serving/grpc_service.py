@@ -84,7 +84,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 response.model_spec.version.value = servable.version
                 response.model_spec.signature_name = signature.name
                 for name, value in arrays.items():
-                    response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+                    fill_tensor(response.outputs[name], value)
                 predictor.check_response(response.ByteSize())
                 return response
         return None
@@ -144,6 +144,17 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                     )
             self._store.reload(configs)
         return model_management_pb2.ReloadConfigResponse()
+
+
+def fill_tensor(tensor, value):
+    """Fill a `TensorProto` with an array; numbers are copied once, as a picture takes megabytes."""
+    if value.dtype == object:
+        tensor.CopyFrom(tf.make_tensor_proto(value))
+        return
+    tensor.dtype = tf.as_dtype(value.dtype).as_datatype_enum
+    tensor.tensor_content = value.tobytes()
+    for size in value.shape:
+        tensor.tensor_shape.dim.add(size=size)
 
 
 def metadata_of(servable):

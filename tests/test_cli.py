@@ -241,6 +241,30 @@ def test_stylize_goes_on_after_a_bad_photograph(album, capsys):
     np.testing.assert_allclose(levels("out/photo.png"), painted, atol=1)
 
 
+def test_stylize_paints_photographs_of_one_size_together(album, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees: of another size, though the file does not look it
+    names = [f"{name}.png" for name in "abcdef"]
+    for name in names:
+        options = {"exif": exif} if name == "c.png" else {}
+        size = (40, 30) if name < "f" else (30, 40)
+        Image.effect_noise(size, 80).convert("RGB").save(name, **options)
+    shapes = []
+
+    def watched(photos, *arguments, **options):
+        shapes.append([photo.rgb.shape[:2] for photo in photos])
+        return paint_photos(photos, *arguments, **options)
+
+    paint_photos = paint.paint_photos
+    monkeypatch.setattr(paint, "paint_photos", watched)
+    monkeypatch.setattr(paint, "TOGETHER", 3 * 1200)
+    assert cli.main(["stylize", *names, "ripple", "-o", "out"]) == 0
+    assert shapes == [[(40, 30)], [(30, 40)] * 3, [(30, 40)], [(40, 30)]]
+    for name in names:
+        painted = levels(tfstyle.stylize(name, "ripple"))
+        np.testing.assert_allclose(levels(f"out/{name}"), painted, atol=1)
+
+
 @pytest.mark.usefixtures("album")
 @pytest.mark.parametrize("output", ["out", "out/", "v1.0"])
 def test_stylize_writes_one_photograph_to_a_folder(output):

@@ -13,6 +13,7 @@ from tfstyle.painting import (
     exact_moments,
     load_painter,
     paint,
+    paint_batch,
     sampled_moments,
     whole_moments,
 )
@@ -166,6 +167,26 @@ def test_stroke_size_keeps_the_size(tiny_painter, stroke_size):
     assert painted.shape == image.shape
     assert painted.dtype == np.float32
     assert (painted.min() >= 0) & (painted.max() <= 1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PaintConfig(),
+        PaintConfig(strength=0.5, stroke_size=1.5),
+        PaintConfig(statistics="sampled"),
+    ],
+)
+def test_a_batch_is_painted_as_its_pictures_alone(tiny_painter, config):
+    network, images = (
+        tiny_painter(names=("calm", "storm")),
+        [photograph(40, 33, seed) for seed in range(3)],
+    )
+    weights = [1, 3]
+    batch = paint_batch(network, images, config, style_weights=weights)
+    assert len(batch) == 3
+    for image, painted in zip(images, batch, strict=True):
+        assert_near(painted, paint(network, image, config, style_weights=weights))
 
 
 def test_stroke_size_paints_a_smaller_picture(tiny_painter):

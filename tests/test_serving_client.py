@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageCms
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tfstyle.cli import main as cli
@@ -160,6 +160,27 @@ def test_stylize_turns_upright_and_puts_alpha_back(address, servicer, photo):
         assert np.array_equal(np.asarray(painted)[..., 3], np.asarray(photo)[..., 3])
         small = client.stylize(photo, "wave", size=20)
         assert (small.size, small.mode) == ((20, 12), "RGBA")
+
+
+def test_only_a_jpeg_that_needs_nothing_is_sent_as_it_is(address, servicer, photo, tmp_path):
+    exif, turned = Image.Exif(), Image.Exif()
+    exif[0x010F], turned[0x0112] = "maker", 6
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    def sent(size=None, kind="JPEG", image=photo, **options):
+        image.save(tmp_path / "photo", kind, **options)
+        client.stylize(tmp_path / "photo", "wave", size=size)
+        content = tf.make_ndarray(servicer.requests[-1].inputs["image_bytes"])[0]
+        return content == (tmp_path / "photo").read_bytes(), Image.open(io.BytesIO(content)).format
+
+    with StyleClient(address) as client:
+        assert sent() == sent(exif=exif) == sent(size=40) == (True, "JPEG")
+        assert sent(image=photo.convert("L")) == (True, "JPEG")
+        for changed in ({"exif": turned}, {"icc_profile": srgb}, {"size": 30}, {"kind": "PNG"}):
+            assert sent(**changed) == (False, "PNG")
+        assert sent(image=photo.convert("CMYK")) == (False, "PNG")
+        with pytest.raises(ValueError, match="must be whole"):
+            client.stylize((tmp_path / "photo").read_bytes()[:-200], "wave")
 
 
 def test_stylize_asks_for_version_or_label(address, servicer, photo):

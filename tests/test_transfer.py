@@ -10,7 +10,7 @@ from tfstyle.colors import keep_colors
 from tfstyle.config import PaintConfig
 from tfstyle.images import read_image, resize, to_pil
 from tfstyle.painting import paint
-from tfstyle.transfer import paint_photo
+from tfstyle.transfer import paint_photos
 
 FAST = {"size": 40, "steps": 2, "scales": (1.0,), "precision": "float32"}
 
@@ -199,7 +199,7 @@ def test_stylize_takes_the_style_named_of_a_network_of_several(photo, tiny_zoo):
 def test_paint_photo_paints_as_stylize_does(photo, tiny_zoo):
     style = zoo.find(tiny_zoo / "weather.keras")
     config = PaintConfig(size=32, stroke_size=2, strength=0.5)
-    result = paint_photo(read_image(photo), style, config)
+    (result,) = paint_photos([read_image(photo)], style, config)
     assert_alike(result, tfstyle.stylize(photo, "calm", size=32, stroke_size=2, strength=0.5))
 
 

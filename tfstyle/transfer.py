@@ -80,7 +80,8 @@ def stylize(
         if recipe != "default" or start_from is not None or callbacks:
             raise TypeError("A trained style takes no `recipe`, `start_from` or `callbacks`.")
         config = with_fields(PaintConfig(), **overrides)
-        return paint_photo(read_image(content), trained, config, style_weights=style_weights)
+        photo = read_image(content)
+        return paint_photos([photo], trained, config, style_weights=style_weights)[0]
     own_size = "size" in overrides and overrides["size"] is None
     if own_size:
         del overrides["size"]
@@ -118,31 +119,30 @@ def stylize(
     return _finished(stylized, rgb, photo, recipe)
 
 
-def paint_photo(photo, style, config=None, *, style_weights=None):
-    """Paint a photograph with a trained style.
+def paint_photos(photos, style, config=None, *, style_weights=None):
+    """Paint photographs of one size with a trained style.
 
     Args:
-        photo: `tfstyle.images.Picture`.
+        photos: List of `tfstyle.images.Picture` of one shape.
         style: `tfstyle.zoo.Style`.
         config: `PaintConfig`.
         style_weights: A weight for each style of the network. Default: `style` alone.
 
     Returns:
-        `PIL.Image.Image`, as `stylize` does.
+        List of `PIL.Image.Image`, each what `stylize` returns.
 
     Raises:
         ValueError: If the style weights cannot be used.
     """
-    from tfstyle.painting import paint
+    from tfstyle.painting import paint_batch
 
     config = config or PaintConfig()
     network = zoo.load(style.path)
     if style_weights is None:
         style_weights = np.eye(network.num_styles)[style.index]
-    size = config.size or max(photo.rgb.shape[:2])
-    rgb = resize(photo.rgb, size)
-    stylized = paint(network, rgb, config, style_weights=style_weights)
-    return _finished(stylized, rgb, photo, config)
+    rgbs = [resize(photo.rgb, config.size or max(photo.rgb.shape[:2])) for photo in photos]
+    stylized = paint_batch(network, rgbs, config, style_weights=style_weights)
+    return [_finished(*each, config) for each in zip(stylized, rgbs, photos, strict=True)]
 
 
 def _paint_with_model(model, content, style, config, style_weights):

@@ -3,12 +3,11 @@
     python tests/benchmarks/serving.py speed [--sizes 256 512 --clients 1 4 16 --seconds 10]
     python tests/benchmarks/serving.py soak [--minutes 10 --clients 8]
 
-Both take `--models FOLDER --style NAME`; by default a lean network with random weights is saved,
-which costs what a trained one costs. `speed`: the server is a process of its own, clients are
-threads of this one; "bare" calls the loaded SavedModel in this process. `soak`: good requests of
-several sizes, and all sorts of bad ones; prints answers by status, and the server's memory as it
-goes. It fails if a status is not the one that is due, or memory grows by a fifth after the first
-third.
+Both take `--models FOLDER --style NAME`; by default `wave` is exported. `speed`: the server is a
+process of its own, clients are threads of this one that send floats or a JPEG; "bare" calls the
+loaded SavedModel in this process. `soak`: good requests of several sizes, and all sorts of bad
+ones; prints answers by status, and the server's memory as it goes. It fails if a status is not the
+one that is due, or memory grows by a fifth after the first third.
 """
 
 import argparse
@@ -30,38 +29,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from PIL import Image
 
+import tfstyle
 from tfstyle.serving.client import ServerError, StyleClient
 from tfstyle.serving.wire import PredictRequest, write_tensor
 
 SIGNATURES = {"floats": "serving_default", "files": "stylize_bytes"}
-
-
-def save_lean(folder):
-    """Save a lean network with random weights under the signatures of an export."""
-    import tensorflow as tf
-
-    from tfstyle.networks import LeanNet
-
-    network = LeanNet()
-    network(np.zeros((1, 64, 64, 3), np.float32))
-    module = tf.Module()
-    # Not the network itself: Keras' variables would be copied, and a session find those unfilled.
-    module.weights = [weight.value for weight in network.weights]
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], name="image")])
-    def stylize(image):
-        return {"stylized": network(image)}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-    def stylize_bytes(image_bytes):
-        def one(content):
-            pixels = tf.io.decode_image(content, 3, tf.float32, expand_animations=False)
-            return tf.io.encode_png(tf.cast(tf.round(255 * network(pixels[None])[0]), tf.uint8))
-
-        return {"stylized_bytes": tf.map_fn(one, image_bytes)}
-
-    signatures = {"serving_default": stylize, "stylize_bytes": stylize_bytes}
-    tf.saved_model.save(module, str(folder / "lean" / "1"), signatures)
+TFSTYLE = (sys.executable, "-c", "from tfstyle.cli.main import main; raise SystemExit(main())")
+LAKE = Path(tfstyle.__file__).parent / "pictures/lake.jpg"
 
 
 @contextlib.contextmanager
@@ -71,17 +45,16 @@ def models_of(options):
         yield options.models, options.style
         return
     with tempfile.TemporaryDirectory() as folder:
-        save_lean(Path(folder))
-        yield Path(folder), "lean"
+        export = [*TFSTYLE, "export", "wave", f"{folder}/wave", "--format", "saved-model"]
+        subprocess.run(export, check=True, stdout=subprocess.DEVNULL)
+        yield Path(folder), "wave"
 
 
 @contextlib.contextmanager
 def server_process(models, *flags):
     """Run `tfstyle serve`; give its process and its port."""
-    command = "from tfstyle.cli.main import main; raise SystemExit(main())"
-    arguments = ["serve", str(models), "--port", "0", "--rest-port", "0", *flags]
     process = subprocess.Popen(
-        [sys.executable, "-c", command, *arguments],
+        [*TFSTYLE, "serve", str(models), "--port", "0", "--rest-port", "0", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -126,7 +99,10 @@ def speed(options):
         newest = max((p for p in (models / style).iterdir() if p.name.isdigit()), key=str)
         bare = tf.saved_model.load(str(newest)).signatures["serving_default"]
         for size in options.sizes:
-            pixels = np.random.default_rng(0).random((size, size, 3), np.float32)
+            picture = Image.open(LAKE).resize((size, size), Image.Resampling.LANCZOS)
+            pixels = np.float32(picture) / 255
+            file = io.BytesIO()
+            picture.save(file, "JPEG", quality=95)
             ways = {"bare": functools.partial(bare, image=tf.constant(pixels[None]))}
             with contextlib.ExitStack() as stack:
                 for batch in ("1", "4"):
@@ -135,7 +111,8 @@ def speed(options):
                     for name, signature in SIGNATURES.items():
                         client = StyleClient(f"127.0.0.1:{port}", signature=signature)
                         stack.enter_context(client)
-                        call = functools.partial(client.stylize, pixels, style)
+                        sent = {"floats": pixels, "files": file.getvalue()}[name]
+                        call = functools.partial(client.stylize, sent, style)
                         ways[f"{name}, batch {batch}"] = call
                 for clients in options.clients:
                     for name, call in ways.items():

@@ -26,7 +26,7 @@ from PIL import Image
 
 from tfstyle import zoo
 from tfstyle.images import Picture, read_image, resize, save_image, to_pil
-from tfstyle.transfer import paint_photo
+from tfstyle.transfer import paint_photos
 
 
 def photographs(options):
@@ -42,7 +42,7 @@ def photographs(options):
 
 
 def painted(style, rgb):
-    return np.asarray(paint_photo(Picture(rgb, None), style), np.float32) / 255
+    return np.asarray(paint_photos([Picture(rgb, None)], style)[0], np.float32) / 255
 
 
 def grid(picture):
