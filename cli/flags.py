@@ -1,5 +1,6 @@
-"""The flags of a command, derived from a dataclass whose field `settings` is a config."""
+"""What commands share: flags derived from a dataclass with a config in `settings`, and checks."""
 
+import contextlib
 import dataclasses
 
 import tyro
@@ -26,6 +27,15 @@ def parse(kind, program, arguments, settings):
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+
+
+@contextlib.contextmanager
+def extra(name):
+    """Say how to install what an import lacks: the extra of that name."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error}. Install it with: pip install 'tfstyle[{name}]'") from error
 
 
 def check_quality(quality):

@@ -3,7 +3,6 @@
 import sys
 import time
 import warnings
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +11,10 @@ import tyro
 from PIL import ExifTags, Image
 
 from tfstyle import zoo
-from tfstyle.cli import flags
+from tfstyle.cli import flags, photos
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
-from tfstyle.images import SAVE_SUFFIXES, check_output_path, read_image, save_image
+from tfstyle.images import read_image, save_image
 from tfstyle.transfer import paint_photos
 
 TOGETHER = 1_000_000  # pixels that are painted at once at most, unless a photograph has more
@@ -64,33 +63,16 @@ def run(arguments):
     options = parse(arguments)
     style = zoo.require(options.style, "style")
     flags.check_quality(options.quality)
-    photos = list(_photos(options.content))
-    if not photos:
-        raise ValueError(
-            "`content` must name a photograph, or a folder with some. "
-            f"Received: {' '.join(map(str, options.content)) or 'nothing'}."
-        )
-    to_folder = not options.output.suffix or options.output.is_dir()
-    many = len(photos) > 1 or options.content[0].is_dir() or to_folder
-    outputs = [options.output]
-    if many:
-        outputs = [options.output / name for name in _names(photos)]
-        if {output.resolve() for output in outputs} & {photo.resolve() for photo in photos}:
-            raise ValueError(
-                "`output` must be another folder than that of the photographs, which would be "
-                f"overwritten. Received: '{options.output}'."
-            )
-        options.output.mkdir(parents=True, exist_ok=True)
-    else:
-        check_output_path(options.output)
-        read_image(photos[0])  # a bad file is reported before the network is loaded
+    jobs, many = photos.with_outputs(options.content, options.output)
+    if not many:
+        read_image(jobs[0][0])  # a bad file is reported before the network is loaded
     load_tensorflow()
     if options.style_weights:
         from tfstyle.painting import checked_weights
 
         checked_weights(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
-    for batch in _batches(sorted(zip(photos, outputs, strict=True), key=_size), left_out):
+    for batch in _batches(sorted(jobs, key=_size), left_out):
         pictures = paint_photos(
             [picture for _, picture in batch],
             style,
@@ -103,26 +85,14 @@ def run(arguments):
         done += len(batch)
         if many and sys.stderr.isatty():
             seen = done + len(left_out)
-            left = (time.monotonic() - begun) / done * (len(photos) - seen)
-            print(f"{seen}/{len(photos)}  {left:.0f} s left", end="\r", file=sys.stderr)
-    if left_out:
-        print(f"{len(left_out)} of {len(photos)} photographs were left out", file=sys.stderr)
-    return 1 if left_out else 0
+            left = (time.monotonic() - begun) / done * (len(jobs) - seen)
+            print(f"{seen}/{len(jobs)}  {left:.0f} s left", end="\r", file=sys.stderr)
+    return photos.exit_code(len(left_out), len(jobs))
 
 
 def parse(arguments):
     """Return `Paint` from `arguments`; the style may stand without its flag."""
     return flags.parse(Paint, "tfstyle stylize", with_style_flag(arguments), PaintConfig())
-
-
-def _photos(paths):
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(
-                file for file in path.rglob("*") if file.suffix.lower() in SAVE_SUFFIXES
-            )
-        else:
-            yield path
 
 
 def _size(job):
@@ -147,7 +117,7 @@ def _batches(jobs, left_out):
             picture = read_image(photo)
         except (ValueError, OSError) as error:
             left_out.append(photo)
-            print(f"{photo}: {' '.join(str(error).split())}", file=sys.stderr)
+            photos.leave_out(photo, error)
             continue
         pixels = (len(batch) + 1) * picture.rgb[..., 0].size
         if batch and (batch[0][1].rgb.shape != picture.rgb.shape or pixels > TOGETHER):
@@ -156,20 +126,3 @@ def _batches(jobs, left_out):
         batch.append((output, picture))
     if batch:
         yield batch
-
-
-def _names(photos):
-    """Return a name for each photograph: its own, with its folder or a number where taken."""
-    same, names = Counter(photo.name for photo in photos), {}
-    for photo in photos:
-        name = photo.name
-        if same[name] > 1:
-            name = f"{photo.resolve().parent.name}_{name}"
-        if photo.suffix.lower() not in SAVE_SUFFIXES:
-            name += ".png"
-        free, number = name, 1
-        while free in names:
-            number += 1
-            free = f"{Path(name).stem}_{number}{Path(name).suffix}"
-        names[free] = photo
-    return list(names)

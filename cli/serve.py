@@ -41,10 +41,8 @@ def run(arguments):
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("tfstyle").setLevel(logging.INFO)
     load_tensorflow()
-    try:
+    with flags.extra("serving"):
         from tfstyle.serving.server import StyleServer
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{error}. Install it with: pip install 'tfstyle[serving]'") from error
 
     server = StyleServer(options.models, options.settings)
     rest = "" if server.rest_port is None else f", REST on port {server.rest_port}"

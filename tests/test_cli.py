@@ -11,7 +11,7 @@ from PIL import Image
 
 import tfstyle
 from tfstyle.cli import main as cli
-from tfstyle.cli import paint, video
+from tfstyle.cli import paint, photos, video
 from tfstyle.cli.stylize import parse
 from tfstyle.config import PaintConfig, Recipe
 from tfstyle.presets import RECIPES, recipe_with
@@ -273,10 +273,16 @@ def test_stylize_writes_one_photograph_to_a_folder(output):
     assert [path.name for path in Path(output).iterdir()] == ["photo.png"]
 
 
+def test_a_folder_painted_into_itself_is_not_painted_again(album):
+    for _ in range(2):
+        assert cli.main(["stylize", "album", "--style", "ripple", "-o", "album/painted"]) == 1
+    assert len(list(Path("album/painted").iterdir())) == 3
+
+
 def test_names_are_never_twice_the_same():
-    photos = "a/x/1.png b/x/1.png 1.png x_1.png 2.png 2 a/3.jpg b/3.jpg b/3.jpg".split()
-    names = paint._names([Path(photo) for photo in photos])
-    assert len(set(names)) == len(photos)
+    given = "a/x/1.png b/x/1.png 1.png x_1.png 2.png 2 a/3.jpg b/3.jpg b/3.jpg".split()
+    names = photos._names([Path(photo) for photo in given])
+    assert len(set(names)) == len(given)
     assert names[:2] == ["x_1.png", "x_1_2.png"]
     assert names[4:8] == ["2.png", "2_2.png", "a_3.jpg", "b_3.jpg"]
 

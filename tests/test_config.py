@@ -337,7 +337,7 @@ def test_paint_config_takes_the_ends_of_ranges(fields):
 
 def test_with_fields_lists_the_fields_where_one_is_unknown():
     assert with_fields(PaintConfig(size=40), strength=0.5) == PaintConfig(size=40, strength=0.5)
-    text = r"A PaintConfig has no field 'steps'\. Its fields: size, strength, stroke_size, color, "
+    text = r"A PaintConfig has no field 'steps'\. Its fields: size, strength, color, stroke_size, "
     with pytest.raises(TypeError, match=text):
         with_fields(PaintConfig(), steps=3)
 

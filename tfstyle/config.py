@@ -243,8 +243,8 @@ class TrainConfig(Losses):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaintConfig:
-    """How to paint with a trained network.
+class OnePass:
+    """What painting in one pass always takes.
 
     Raises:
         ValueError: If a field has a value that cannot be used.
@@ -255,15 +255,8 @@ class PaintConfig:
     """Long side of the result in pixels. None: the photograph's own."""
     strength: float = 1.0
     """From 0, the photograph, to 1, the painting."""
-    stroke_size: float = 1.0
-    """Size of strokes compared with the network's own, 0.1 to 10."""
     color: Literal["style", "content"] = "style"
     """Colors of the painting, or of the photograph, put back at the end."""
-    statistics: Literal["auto", "whole", "sampled", "exact"] = "auto"
-    """What a network normalizes by: "whole", the whole picture at once, which takes up to 0.6 kB
-    of memory a pixel; "sampled", 16 pieces spread over it, the rest painted piece by piece;
-    "exact", the same as whole in pieces, which takes several passes; "auto": whole up to 4
-    megapixels, else sampled."""
 
     def __post_init__(self):
         _check_types(self)
@@ -273,6 +266,22 @@ class PaintConfig:
             raise ValueError(
                 f"`strength` must lie between 0 and 1. Received: strength={self.strength}."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintConfig(OnePass):
+    """How to paint with a trained network."""
+
+    stroke_size: float = 1.0
+    """Size of strokes compared with the network's own, 0.1 to 10."""
+    statistics: Literal["auto", "whole", "sampled", "exact"] = "auto"
+    """What a network normalizes by: "whole", the whole picture at once, which takes up to 0.6 kB
+    of memory a pixel; "sampled", 16 pieces spread over it, the rest painted piece by piece;
+    "exact", the same as whole in pieces, which takes several passes; "auto": whole up to 4
+    megapixels, else sampled."""
+
+    def __post_init__(self):
+        super().__post_init__()
         if not 0.1 <= self.stroke_size <= 10:
             raise ValueError(
                 "`stroke_size` must lie between 0.1 and 10. "
@@ -281,14 +290,8 @@ class PaintConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubConfig(PaintConfig):
-    """How to paint with a SavedModel, see `tfstyle.hub`.
-
-    Raises:
-        ValueError: If a field has a value that cannot be used, or `stroke_size` or `statistics`,
-            which only networks of tfstyle follow, are not the default.
-        TypeError: If a field has a value of the wrong type.
-    """
+class HubConfig(OnePass):
+    """How to paint with a SavedModel, see `tfstyle.hub`."""
 
     style_size: int = 256
     """Long side in pixels that the painting is shown to the network at; Magenta's was trained
@@ -300,12 +303,6 @@ class HubConfig(PaintConfig):
             raise ValueError(
                 f"`style_size` must be at least 16 px. Received: style_size={self.style_size}."
             )
-        for field in ("stroke_size", "statistics"):
-            if getattr(self, field) != getattr(PaintConfig, field):
-                raise ValueError(
-                    f"`{field}` is for networks of tfstyle, .keras, and not for a SavedModel. "
-                    f"Received: {field}={getattr(self, field)!r}."
-                )
 
 
 def _check_types(config):

@@ -1,0 +1,84 @@
+"""The photographs that a command is given, and the files that their paintings go to."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tfstyle.images import SAVE_SUFFIXES, check_output_path
+
+
+def with_outputs(content, output):
+    """Return pairs of a photograph and the file for its painting.
+
+    Args:
+        content: Paths of photographs, or of folders, which stand for all in them.
+        output: Path of a file, for one photograph; or of a folder, made if it does not exist,
+            where each keeps its name.
+
+    Returns:
+        List of pairs of paths, and whether the outputs go to a folder.
+
+    Raises:
+        FileNotFoundError: If the file's folder does not exist.
+        ValueError: If there is no photograph, or the output cannot be written to.
+    """
+    photos = list(_found(content, output))
+    if not photos:
+        raise ValueError(
+            "`content` must name a photograph, or a folder with some. "
+            f"Received: {' '.join(map(str, content)) or 'nothing'}."
+        )
+    if len(photos) == 1 and output.suffix and not content[0].is_dir() and not output.is_dir():
+        check_output_path(output)
+        return [(photos[0], output)], False
+    if output.is_file():
+        raise ValueError(f"`output` must be a folder for several. Received: '{output}', a file.")
+    outputs = [output / name for name in _names(photos)]
+    if {path.resolve() for path in outputs} & {photo.resolve() for photo in photos}:
+        raise ValueError(
+            "`output` must be another folder than that of the photographs, which would be "
+            f"overwritten. Received: '{output}'."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    return list(zip(photos, outputs, strict=True)), True
+
+
+def leave_out(photo, error):
+    """Say in a line why a photograph was left out."""
+    print(f"{photo}: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def exit_code(left_out, total):
+    """Say how many of all photographs were left out, and return the exit code: 1 if any were."""
+    if left_out:
+        print(f"{left_out} of {total} photographs were left out", file=sys.stderr)
+    return 1 if left_out else 0
+
+
+def _found(paths, output):
+    """Yield the photographs at paths, without those painted earlier into a folder among them."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for file in sorted(path.rglob("*")):
+            painted = output != path and output in file.parents
+            if file.suffix.lower() in SAVE_SUFFIXES and not painted:
+                yield file
+
+
+def _names(photos):
+    """Return a name for each photograph: its own, with its folder or a number where taken."""
+    same, names = Counter(photo.name for photo in photos), {}
+    for photo in photos:
+        name = photo.name
+        if same[name] > 1:
+            name = f"{photo.resolve().parent.name}_{name}"
+        if photo.suffix.lower() not in SAVE_SUFFIXES:
+            name += ".png"
+        free, number = name, 1
+        while free in names:
+            number += 1
+            free = f"{Path(name).stem}_{number}{Path(name).suffix}"
+        names[free] = photo
+    return list(names)
