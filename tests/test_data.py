@@ -77,6 +77,7 @@ def tree():
         "notes.txt": b"none",
         "a/.DS_Store": b"none",
         "a/._x.jpg": b"none",
+        "a/wave.training/sheet.png": b"none",
         "jpg": b"none",
     }
 

@@ -1,4 +1,4 @@
-"""The same recipes run where Keras computes with JAX and there is no TensorFlow."""
+"""Keras computes with JAX: recipes where there is no TensorFlow, and training."""
 
 import importlib.util
 import os
@@ -6,23 +6,29 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
-SCRIPT = """
-import sys
-sys.modules["tensorflow"] = None  # as if it were not installed
+NETWORK = """
 import keras, numpy as np
-import tfstyle
-from tfstyle import optimize
 
 x = inputs = keras.Input((None, None, 3))
 keras.utils.set_random_seed(0)
 for block in range(1, 6):
-    for i in (1, 2):
+    for i in (1, 2, 3):
         conv = keras.layers.Conv2D(4, 3, padding="same", activation="relu",
                                    name=f"block{block}_conv{i}")
         x = conv(x)
     x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
 network = keras.Model(inputs, x)
+"""
+
+OPTIMIZE = """
+import sys
+sys.modules["tensorflow"] = None  # as if it were not installed
+{network}
+import tfstyle
+from tfstyle import optimize
+
 optimize.load_network = lambda *args: network
 photo, painting = np.random.default_rng(0).random((2, 32, 40, 3), np.float32)
 for recipe in ("default", "tutorial"):
@@ -34,15 +40,42 @@ for recipe in ("default", "tutorial"):
                               start="noise", callbacks=[watch])
     assert picture.size == (40, 32), picture.size
     assert len(losses) == 8 and min(losses) < 0.95 * losses[0], losses
-print(keras.backend.backend())
+"""
+
+TRAIN = """
+{network}
+from tfstyle import training
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch == 2
+
+training.load_network = lambda *args: network
+def run(name, *callbacks):
+    return training.train(
+        "painting.png", ".", name, callbacks=callbacks, precision="float32", width=0.25, blocks=1,
+        sizes=(32,), content_size=(32, 40), style_size=32, batch_size=2, steps=6,
+    ).get_weights()
+whole = run("whole.keras")
+run("broken.keras", Stop())
+for weight, expected in zip(run("broken.keras"), whole, strict=True):
+    np.testing.assert_allclose(weight, expected, atol=1e-5)
 """
 
 
-def test_recipes_run_on_jax_without_tensorflow():
+@pytest.mark.parametrize("script", [OPTIMIZE, TRAIN], ids=["optimize", "train"])
+def test_jax(script, tmp_path):
+    """Training reads photographs through TensorFlow, and goes on where it was stopped."""
     if importlib.util.find_spec("jax") is None:
         pytest.skip("JAX is not installed")
+    for name in ("painting", "one", "two"):
+        Image.effect_noise((48, 40), 80).convert("RGB").save(tmp_path / f"{name}.png")
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", script.format(network=NETWORK) + "print(keras.backend.backend())"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
-    assert run.stdout.strip() == "jax", run.stderr
+    assert run.stdout.splitlines()[-1:] == ["jax"], run.stderr

@@ -212,16 +212,16 @@ def _open_source(source):
         shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
         if shards:
             return _open_shards(shards)
-        names = sorted(
+        files = (
             os.path.relpath(os.path.join(folder, name), path)
-            for folder, _, files in os.walk(path)
-            for name in files
-            if _is_photo(name)
+            for folder, _, names in os.walk(path)
+            for name in names
         )
+        names = sorted(filter(_is_photo, files))
         return names, lambda number: path / names[number]
     if path.is_file() and zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
-        names = sorted(name for name in archive.namelist() if _is_photo(name))
+        names = sorted(filter(_is_photo, archive.namelist()))
         return names, lambda number: archive.read(names[number])
     if path.is_file() and ".tfrecord" in path.name:
         return _open_shards([path])
@@ -235,8 +235,10 @@ def _open_source(source):
 
 
 def _is_photo(name):
-    """Tell by a file's name; a Mac's `._photo.jpg` is none."""
-    return name.lower().endswith(SUFFIXES) and not os.path.basename(name).startswith(".")
+    """Tell by a file's path; a Mac's `._photo.jpg` is none, nor is the sheet of a training."""
+    folder, file = os.path.split(name)
+    is_picture = file.lower().endswith(SUFFIXES) and not file.startswith(".")
+    return is_picture and not folder.endswith(".training")
 
 
 def _open_shards(paths):

@@ -101,7 +101,8 @@ def train(
     with strategy.scope() if strategy else contextlib.nullcontext():
         keras.utils.set_random_seed(config.seed)
         generator = _generator(config, len(paths), precision, init)
-        model = _model(config, network, generator, precision, paintings)
+        replicas = strategy.num_replicas_in_sync if strategy else 1
+        model = _model(config, network, generator, precision, paintings, replicas)
     identity = _identity(config, precision, paintings, photos, init)
     run = Run(model, photos, config, output, identity, checkpoint_minutes)
     run.restore()
@@ -174,7 +175,7 @@ def _generator(config, num_styles, precision, init):
     return generator
 
 
-def _model(config, network, generator, precision, paintings):
+def _model(config, network, generator, precision, paintings, replicas):
     extractor = FeatureExtractor(
         network, config.content_layers, config.style_layers, config.pooling, dtype=precision
     )
@@ -182,15 +183,14 @@ def _model(config, network, generator, precision, paintings):
     (model.set_styles if len(paintings) > 1 else model.set_style)(
         [painting[None] for painting in paintings]
     )
-    # Each device clips its share of the gradient.
-    replicas = model.distribute_strategy.num_replicas_in_sync
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps, alpha=0.02),
+        # Each device clips its share of the gradient.
         global_clipnorm=config.gradient_norm and config.gradient_norm / replicas,
     )
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(optimizer, jit_compile=config.xla)
+    model.compile(optimizer, jit_compile=config.xla or keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
     return model
 

@@ -58,7 +58,8 @@ class Run(keras.callbacks.Callback):
             self.save()
 
     def _variables(self):
-        return [*self._model.stylizer.variables, *self._model.optimizer.variables]
+        model = self.model  # Keras' property, which fetches the weights where JAX holds them
+        return [*model.stylizer.variables, *model.optimizer.variables]
 
     def save(self):
         """Write the checkpoint, whole or not at all."""
