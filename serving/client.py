@@ -15,9 +15,9 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
-from tfstyle.images import read_image, resize, to_pil
+from tfstyle.images import read_image, read_plain_jpeg, resize, to_pil
 from tfstyle.serving.wire import (
     PREDICT,
     PredictRequest,
@@ -153,11 +153,16 @@ class StyleClient:
             )
         if size is not None and size < 1:
             raise ValueError(f"`size` must be at least 1. Received: size={size}.")
-        rgb, alpha = read_image(picture)
-        sides = rgb.shape[:2]
-        if size is not None and max(rgb.shape) > size:
-            rgb = resize(rgb, size)
-            alpha = None if alpha is None else resize(alpha, rgb.shape[:2])
+        name, output, write, read = SIGNATURES[self._signature]
+        file = read_plain_jpeg(picture, size) if write is _to_png else None
+        if file is not None:
+            value, alpha = [file], None
+        else:
+            rgb, alpha = read_image(picture)
+            if size is not None and max(rgb.shape) > size:
+                rgb = resize(rgb, size)
+                alpha = None if alpha is None else resize(alpha, rgb.shape[:2])
+            value = write(rgb)
         request = PredictRequest()
         request.model_spec.name = style
         request.model_spec.signature_name = self._signature
@@ -165,9 +170,7 @@ class StyleClient:
             request.model_spec.version.value = version
         if label is not None:
             request.model_spec.version_label = label
-        name, output, write, read = SIGNATURES[self._signature]
-        file = _plain_jpeg(picture) if write is _to_png and rgb.shape[:2] == sides else None
-        write_tensor(request.inputs[name], [file] if file else write(rgb))
+        write_tensor(request.inputs[name], value)
         if style_weights is not None:
             weights = np.array([style_weights], np.float32)
             if weights.ndim != 2:
@@ -253,18 +256,6 @@ class StyleClient:
                     raise ServerError(error.code().name, error.details()) from error
             time.sleep(pause_s)
             wait_s, left = min(2 * wait_s, LONGEST_WAIT_S), left - 1
-
-
-def _plain_jpeg(picture):
-    """Return the bytes of a JPEG that is upright sRGB as it is, so that a decoder is enough."""
-    if isinstance(picture, (str, os.PathLike)):
-        picture = Path(picture).read_bytes()
-    if not isinstance(picture, bytes) or not picture.startswith(b"\xff\xd8"):
-        return None
-    with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
-    return picture if upright and plain else None
 
 
 def _to_png(rgb):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 MIN_SIDE = 16
 
@@ -107,6 +107,39 @@ def read_small(source, short_side):
         size = tuple(max(short_side, round(side * scale)) for side in image.size)
         image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     return image
+
+
+def read_plain_jpeg(source, max_side=None):
+    """Return the bytes of a JPEG that any decoder reads as `read_image` does, upright and in sRGB.
+
+    Args:
+        source: As for `read_image`.
+        max_side: Most pixels on a side. Default: any number.
+
+    Returns:
+        Bytes; None where the picture is of another kind, or needs to be turned, reduced or brought
+        to sRGB.
+
+    Raises:
+        As `read_image`.
+    """
+    if not isinstance(source, (str, os.PathLike, bytes)):
+        return None
+    name = _describe(source)
+    with _open(source, name) as opened:
+        content = opened.read(2)
+        if content != b"\xff\xd8":
+            return None
+        content += opened.read()
+    image = _decode(io.BytesIO(content), name)
+    short, long = sorted(image.size)
+    fits = short >= MIN_SIDE and (max_side is None or long <= max_side)
+    plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
+    try:
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    except Exception:  # as in `_turn_upright`
+        upright = False
+    return content if fits and plain and upright else None
 
 
 def resize(rgb, size):

@@ -4,9 +4,10 @@
 
 Both minimize the tutorial's loss from the same picture in one process, one after the other. The
 loop below is the tutorial's, written out plainly; its losses after the given steps are the goals.
-tfstyle runs the recipe `tutorial` with the optimizer of `default`, or with the tutorial's own
-(`--optimizers adam`); a picture counts once the loop's own float32 loss of it reaches the goal.
-Times include tracing and exclude loading the weights, which both share.
+tfstyle runs the recipe `tutorial` with the optimizer of `default`, with the tutorial's own
+(`--optimizers adam`), or with the first for 150 evaluations and the second from there
+(`lbfgs-adam`); a picture counts once the loop's own float32 loss of it reaches the goal. Times
+include tracing and exclude loading the weights, which both share.
 """
 
 import argparse
@@ -26,6 +27,12 @@ from tfstyle.presets import RECIPES, recipe_with
 
 STYLE_LAYERS = [f"block{i}_conv1" for i in range(1, 6)]
 CONTENT_LAYERS = ["block5_conv2"]
+# Ways of tfstyle: optimizers in turn, and how many evaluations each may take at most.
+WAYS = {
+    "lbfgs": [("lbfgs", 2000)],
+    "adam": [("adam", 2000)],
+    "lbfgs-adam": [("lbfgs", 150), ("adam", 2000)],
+}
 
 
 class Tutorial:
@@ -82,28 +89,40 @@ class Tutorial:
 
 
 class Watch(keras.callbacks.Callback):
-    """Note when the loop's own loss of the picture reaches each goal; then stop.
+    """Tell when the loop's own loss of the picture reaches each goal; then stop.
 
     Pictures are judged once their loss comes within 0.5 % of a goal; the clock stands meanwhile.
     """
 
-    def __init__(self, goals, judge):
+    def __init__(self, goals, seconds, judge, way):
         super().__init__()
-        self.goals, self.judge, self.reached = goals, judge, {}
+        self.goals, self.seconds, self.judge, self.way = goals, seconds, judge, way
+        self.reached, self.evaluations, self.begun = set(), 0, None
 
     def on_train_begin(self, logs=None):
-        self.begun = time.perf_counter()
+        self.begun = self.begun or time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
+        self.evaluations += 1
         open_goals = [goal for goal in self.goals if goal not in self.reached]
         if float(logs["loss"]) < 1.005 * max(open_goals):
             loss = float(self.judge(self.model.stylizer(None)))
             for goal in open_goals:
                 if loss <= goal:
-                    self.reached[goal] = (now - self.begun, batch + 1, loss)
+                    self.reached.add(goal)
+                    self.tell(goal, now - self.begun, loss)
             self.model.stop_training = len(self.reached) == len(self.goals)
         self.begun += time.perf_counter() - now
+
+    def tell(self, goal, moment, loss):
+        loop = self.seconds.get(goal)
+        faster = f"{loop / moment:5.1f} times faster  " if loop else ""
+        print(
+            f"  tfstyle   {self.evaluations:>5} evaluations  loss {loss:.6g}  {moment:8.1f} s  "
+            f"{faster}{self.way}",
+            flush=True,
+        )
 
 
 def main():
@@ -112,7 +131,7 @@ def main():
     parser.add_argument("style")
     parser.add_argument("--sizes", type=int, nargs="+", default=[288, 512])
     parser.add_argument("--steps", type=int, nargs="+", default=[500, 1500])
-    parser.add_argument("--optimizers", nargs="+", default=["lbfgs"], choices=["lbfgs", "adam"])
+    parser.add_argument("--optimizers", nargs="+", default=["lbfgs-adam"], choices=WAYS)
     parser.add_argument("--precision", nargs="+", default=["float32", "auto"])
     parser.add_argument(
         "--known",
@@ -129,35 +148,35 @@ def main():
         judge = tf.function(tutorial.loss)
         print(f"\n{content.shape[1]}×{content.shape[0]} px")
         if options.known:
-            goals, seconds = options.known, None
+            goals, seconds = options.known, {}
         else:
-            losses, seconds = tutorial.run(content[None], max(options.steps) + 1)
+            losses, times = tutorial.run(content[None], max(options.steps) + 1)
             goals = [losses[steps] for steps in options.steps]
+            seconds = {losses[steps]: times[steps] for steps in options.steps}
             for steps, goal in zip(options.steps, goals, strict=True):
                 print(
-                    f"  tutorial  {steps:>5} steps        loss {goal:.6g}  {seconds[steps]:8.1f} s"
+                    f"  tutorial  {steps:>5} steps        loss {goal:.6g}  {times[steps]:8.1f} s",
+                    flush=True,
                 )
-        for optimizer, precision in itertools.product(options.optimizers, options.precision):
-            recipe = recipe_with(
-                "tutorial",
-                size=size,
-                optimizer=optimizer,
-                corrections=RECIPES["default"].corrections,
-                precision=precision,
-                steps=round(1.2 * max(options.steps)),
-            )
-            watch = Watch(goals, judge)
-            optimize_image(content, [style], recipe, callbacks=[watch])
-            for steps, goal in zip(options.steps, goals, strict=True):
+        for way, precision in itertools.product(options.optimizers, options.precision):
+            watch, picture = Watch(goals, seconds, judge, f"({way}, {precision})"), None
+            for optimizer, steps in WAYS[way]:
+                recipe = recipe_with(
+                    "tutorial",
+                    size=size,
+                    optimizer=optimizer,
+                    corrections=RECIPES["default"].corrections,
+                    precision=precision,
+                    steps=steps,
+                )
+                picture = optimize_image(
+                    content, [style], recipe, start_from=picture, callbacks=[watch]
+                )
+                if len(watch.reached) == len(goals):
+                    break
+            for goal in goals:
                 if goal not in watch.reached:
-                    print(f"  tfstyle   did not reach {goal:.4g} ({optimizer}, {precision})")
-                    continue
-                moment, evaluations, loss = watch.reached[goal]
-                faster = f"  {seconds[steps] / moment:5.1f} times faster" if seconds else ""
-                print(
-                    f"  tfstyle   {evaluations:>5} evaluations  loss {loss:.6g}  {moment:8.1f} s"
-                    f"{faster}  ({optimizer}, {precision})"
-                )
+                    print(f"  tfstyle   did not reach {goal:.4g}  {watch.way}")
 
 
 if __name__ == "__main__":
