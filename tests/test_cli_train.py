@@ -121,7 +121,7 @@ def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys, mon
     ("arguments", "text"),
     [
         (["--config", "monet"], "`training` must be one of ('default', 'johnson', 'stylefusion')."),
-        (["--output", "a.h5"], "`output` must end in .keras. Received: 'a.h5'."),
+        (["--output", "a.h5"], "The output path must end in .keras. Received: 'a.h5'."),
         (["--output", "no/a.keras"], "Create the folder 'no' first."),
         (["--style", "gone.png"], "gone.png"),
         (["--content", "gone"], "There is no file or folder 'gone' with photographs."),

@@ -212,7 +212,7 @@ def test_export_says_when_there_are_no_warmup_requests(capsys, monkeypatch):
     ("arguments", "text"),
     [
         (["export", "monet", "models/monet"], "Received: 'monet'."),
-        (["export", "ripple", "a.onnx", "--format", "litert"], "must end in one of .tflite"),
+        (["export", "ripple", "a.onnx", "--format", "litert"], "must end in .tflite"),
         (["export", "ripple", "no/a.tflite", "--format", "litert"], "Create the folder 'no'"),
         (["export", "ripple", "a.tflite"], "`output` must be a folder. Received: 'a.tflite'."),
         (["verify", "gone.tflite"], "There is no 'gone.tflite'."),

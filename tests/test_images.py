@@ -704,7 +704,7 @@ def test_check_output_path_rejects_bad_paths(tmp_path):
             ValueError, match=rf"must end in one of {choices}. Received: '.*{name}'"
         ):
             check_output_path(tmp_path / name)
-    with pytest.raises(ValueError, match=r"one of .keras. Received"):
+    with pytest.raises(ValueError, match=r"end in .keras. Received"):
         check_output_path(tmp_path / "out.png", suffixes=(".keras",))
     with pytest.raises(FileNotFoundError, match=r"Create the folder '.*missing' first"):
         check_output_path(tmp_path / "missing" / "out.png")

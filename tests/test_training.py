@@ -342,7 +342,7 @@ def test_a_run_on_other_photographs_in_the_folder_is_refused(finished, monkeypat
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"output": "a.h5"}, ValueError, r"`output` must end in \.keras\. Received: 'a\.h5'\."),
+        ({"output": "a.h5"}, ValueError, r"must end in \.keras\. Received: 'a\.h5'\."),
         (
             {"output": "no/a.keras"},
             FileNotFoundError,

@@ -254,8 +254,8 @@ def check_output_path(path, suffixes=SAVE_SUFFIXES):
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
-        choices = ", ".join(suffixes)
-        raise ValueError(f"The output path must end in one of {choices}. Received: '{path}'.")
+        choices = f"one of {', '.join(suffixes)}" if len(suffixes) > 1 else suffixes[0]
+        raise ValueError(f"The output path must end in {choices}. Received: '{path}'.")
     if path.is_dir():
         raise ValueError(f"The output path must name a file. Received: '{path}', a folder.")
     if not path.parent.is_dir():

@@ -15,7 +15,7 @@ import numpy as np
 from tfstyle.data import Photos, batches
 from tfstyle.distribution import strategy_for
 from tfstyle.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.images import read_image, resize, to_pil
+from tfstyle.images import check_output_path, read_image, resize, to_pil
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS
 from tfstyle.painting import load_painter, paint
@@ -75,7 +75,8 @@ def train(
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
     """
     config = training_with(config, **fields)
-    output = _checked_output(output)
+    check_output_path(output, (".keras",))
+    output = Path(output)
     paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:
@@ -142,20 +143,6 @@ def train(
         generator.save(temporary)
         os.replace(temporary, output)
     return generator
-
-
-def _checked_output(output):
-    output = Path(output)
-    if output.suffix != ".keras":
-        raise ValueError(f"`output` must end in .keras. Received: '{output}'.")
-    if output.is_dir():
-        raise ValueError(f"`output` must name a file. Received: '{output}', a folder.")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(
-            f"`output` must lie in an existing folder. Received: '{output}'. "
-            f"Create the folder '{output.parent}' first."
-        )
-    return output
 
 
 def _generator(config, num_styles, precision, init):
