@@ -105,7 +105,8 @@ LAYER_WEIGHTS = {
     "tutorial": ([1], [1 / 5] * 5),
     "gatys-lbfgs": ([1], [1 / 5] * 5),
     "five-layer": ([1] * 5, [1] * 5),
-    "stylefusion": ([0.5] * 2, [0.2] * 5),
+    # 0.5 and 0.2, each with a layer's share of 1/57 in second and fourth power.
+    "stylefusion": ([0.18] * 2, [0.2, 0.02592, 0.02592, 0.00032, 0.00162]),
     "gatys": ([1], [4 / channels**2 for channels in (64, 128, 256, 512, 512)]),
 }
 

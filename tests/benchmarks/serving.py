@@ -4,10 +4,11 @@
     python tests/benchmarks/serving.py soak [--minutes 10 --clients 8]
 
 Both take `--models FOLDER --style NAME`; by default `wave` is exported. `speed`: the server is a
-process of its own, clients are threads of this one that send floats or a JPEG; "bare" calls the
-loaded SavedModel in this process. `soak`: good requests of several sizes, and all sorts of bad
-ones; prints answers by status, and the server's memory as it goes. It fails if a status is not the
-one that is due, or memory grows by a fifth after the first third.
+process of its own, clients are threads of this one that send floats or a JPEG and make a PIL image
+of the answer; "bare" calls the same signature of the SavedModel in this process. `soak`: good
+requests of several sizes, and all sorts of bad ones; prints answers by status, and the server's
+memory as it goes. It fails if a status is not the one that is due, or memory grows by a fifth after
+the first third.
 """
 
 import argparse
@@ -97,13 +98,18 @@ def speed(options):
     print(f"pixels clients {'way':<16} requests/s   p50 ms   p99 ms")
     with models_of(options) as (models, style):
         newest = max((p for p in (models / style).iterdir() if p.name.isdigit()), key=str)
-        bare = tf.saved_model.load(str(newest)).signatures["serving_default"]
+        bare = tf.saved_model.load(str(newest)).signatures
         for size in options.sizes:
             picture = Image.open(LAKE).resize((size, size), Image.Resampling.LANCZOS)
             pixels = np.float32(picture) / 255
             file = io.BytesIO()
             picture.save(file, "JPEG", quality=95)
-            ways = {"bare": functools.partial(bare, image=tf.constant(pixels[None]))}
+            sent = {"floats": pixels, "files": file.getvalue()}
+            floats, files = tf.constant(pixels[None]), tf.constant([file.getvalue()])
+            ways = {
+                "bare, floats": lambda x=floats: bare["serving_default"](image=x),
+                "bare, files": lambda x=files: bare["stylize_bytes"](image_bytes=x),
+            }
             with contextlib.ExitStack() as stack:
                 for batch in ("1", "4"):
                     server = server_process(models, "--max-batch-size", batch)
@@ -111,8 +117,7 @@ def speed(options):
                     for name, signature in SIGNATURES.items():
                         client = StyleClient(f"127.0.0.1:{port}", signature=signature)
                         stack.enter_context(client)
-                        sent = {"floats": pixels, "files": file.getvalue()}[name]
-                        call = functools.partial(client.stylize, sent, style)
+                        call = functools.partial(client.stylize, sent[name], style)
                         ways[f"{name}, batch {batch}"] = call
                 for clients in options.clients:
                     for name, call in ways.items():
