@@ -17,8 +17,6 @@ from tfstyle.config import PaintConfig
 from tfstyle.images import read_image, save_image
 from tfstyle.transfer import paint_photos
 
-TOGETHER = 1_000_000  # pixels that are painted at once at most, unless a photograph has more
-
 
 @dataclass(frozen=True, kw_only=True)
 class Paint:
@@ -67,12 +65,12 @@ def run(arguments):
     if not many:
         read_image(jobs[0][0])  # a bad file is reported before the network is loaded
     load_tensorflow()
-    if options.style_weights:
-        from tfstyle.painting import checked_weights
+    from tfstyle.painting import TOGETHER, checked_weights
 
+    if options.style_weights:
         checked_weights(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
-    for batch in _batches(sorted(jobs, key=_size), left_out):
+    for batch in _batches(sorted(jobs, key=_size), TOGETHER, left_out):
         pictures = paint_photos(
             [picture for _, picture in batch],
             style,
@@ -106,10 +104,11 @@ def _size(job):
         return (0, 0), 1
 
 
-def _batches(jobs, left_out):
+def _batches(jobs, most, left_out):
     """Read photographs, and give lists of (output, picture) of one size to paint together.
 
-    What cannot be read is told, and goes into the list `left_out`.
+    A list has `most` pixels, or one photograph. What cannot be read is told, and goes into the
+    list `left_out`.
     """
     batch = []
     for photo, output in jobs:
@@ -120,7 +119,7 @@ def _batches(jobs, left_out):
             photos.leave_out(photo, error)
             continue
         pixels = (len(batch) + 1) * picture.rgb[..., 0].size
-        if batch and (batch[0][1].rgb.shape != picture.rgb.shape or pixels > TOGETHER):
+        if batch and (batch[0][1].rgb.shape != picture.rgb.shape or pixels > most):
             yield batch
             batch = []
         batch.append((output, picture))

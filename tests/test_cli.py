@@ -257,7 +257,7 @@ def test_stylize_paints_photographs_of_one_size_together(album, monkeypatch):
 
     paint_photos = paint.paint_photos
     monkeypatch.setattr(paint, "paint_photos", watched)
-    monkeypatch.setattr(paint, "TOGETHER", 3 * 1200)
+    monkeypatch.setattr("tfstyle.painting.TOGETHER", 3 * 1200)
     assert cli.main(["stylize", *names, "ripple", "-o", "out"]) == 0
     assert shapes == [[(40, 30)], [(30, 40)] * 3, [(30, 40)], [(40, 30)]]
     for name in names:

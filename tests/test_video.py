@@ -16,7 +16,7 @@ from tfstyle import video, zoo
 from tfstyle.colors import keep_colors
 from tfstyle.config import PaintConfig
 from tfstyle.images import resize
-from tfstyle.painting import paint, picture_moments
+from tfstyle.painting import paint, paint_batch, picture_moments
 from tfstyle.video import Painter, stylize_video
 
 pytestmark = pytest.mark.usefixtures("tiny_zoo")
@@ -357,6 +357,24 @@ def test_steady_starts_anew_where_the_size_changes(tiny_painter):
     other = noisy(1)[0][:20]
     expected = Painter(tiny_painter(), steady=0.8)(other)
     np.testing.assert_allclose(film(other), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("steady", [0, 0.8])
+def test_frames_painted_in_batches_are_those_painted_one_by_one(tiny_painter, monkeypatch, steady):
+    batches = []
+
+    def watched(network, images, *arguments, **options):
+        batches.append(len(images))
+        return paint_batch(network, images, *arguments, **options)
+
+    monkeypatch.setattr(video, "TOGETHER", 2 * 32 * 40)
+    monkeypatch.setattr(video, "paint_batch", watched)
+    frames = list(np.random.default_rng(0).integers(0, 256, (5, 32, 40, 3), np.uint8))
+    painted = list(Painter(tiny_painter(), steady=steady).paint_all(iter(frames)))
+    assert batches == ([] if steady else [2, 2, 1])
+    single = Painter(tiny_painter(), steady=steady)
+    for picture, frame in zip(painted, frames, strict=True):
+        np.testing.assert_allclose(picture, single(np.float32(frame) / 255), atol=1e-5)
 
 
 def test_first_frame_is_painted_as_a_photograph(tiny_painter):

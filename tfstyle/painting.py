@@ -13,6 +13,7 @@ from tfstyle.config import PaintConfig
 from tfstyle.images import MIN_SIDE, resize
 
 WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
+TOGETHER = 1_000_000  # pixels of several pictures that are painted at once; more gain nothing
 TILE = 768  # side of a piece, without the border that overlaps with others
 SAMPLES, SAMPLE = 16, 256  # number and side of the pieces that statistics are taken from
 

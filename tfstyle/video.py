@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 from tfstyle import colors, zoo
 from tfstyle.config import PaintConfig
 from tfstyle.images import check_output_path, resize, to_pil
-from tfstyle.painting import checked_weights, paint, picture_moments
+from tfstyle.painting import TOGETHER, checked_weights, paint, paint_batch, picture_moments
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
 COPIED_SOUND = ("aac", "ac3", "alac")  # what all these files hold as it is
@@ -84,8 +84,8 @@ def stylize_video(
 
     def painted():
         nonlocal count, stopped
-        for frame in film.frames:
-            yield np.asarray(to_pil(painter(np.float32(frame) / 255)))
+        for picture in painter.paint_all(film.frames):
+            yield np.asarray(to_pil(picture))
             count += 1
             if on_frame and on_frame(count, film.total):
                 stopped = True
@@ -121,10 +121,9 @@ class Painter:
 
     def __call__(self, frame):
         """Paint a frame, a float32 array `(height, width, 3)` in [0, 1]."""
-        frame = resize(frame, self.config.size or max(frame.shape[:2]))
         if not self.steady:
-            picture = paint(self.network, frame, self.config, style_weights=self.style_weights)
-            return self._colored(picture, frame)
+            return self._alone([frame])[0]
+        frame = self._sized(frame)
         change = None
         if self._frame is not None and self._frame.shape == frame.shape:
             change = np.abs(frame - self._frame).mean(-1, keepdims=True)
@@ -143,6 +142,22 @@ class Painter:
             picture = picture + held * (self._picture - picture)
         self._frame, self._picture = frame, picture
         return self._colored(picture, frame)
+
+    def paint_all(self, frames):
+        """Yield the frames of an iterator, uint8 arrays, painted; in batches, unless steadied."""
+        for first in frames:
+            more = 0 if self.steady else max(0, TOGETHER // first[..., 0].size - 1)
+            batch = [np.float32(frame) / 255 for frame in (first, *itertools.islice(frames, more))]
+            yield from map(self, batch) if self.steady else self._alone(batch)
+
+    def _alone(self, frames):
+        """Paint frames of one size, none of which hangs on another."""
+        frames = [self._sized(frame) for frame in frames]
+        pictures = paint_batch(self.network, frames, self.config, style_weights=self.style_weights)
+        return [self._colored(*pair) for pair in zip(pictures, frames, strict=True)]
+
+    def _sized(self, frame):
+        return resize(frame, self.config.size or max(frame.shape[:2]))
 
     def _moved_moments(self, frame):
         """Return the network's statistics of a frame, moved on slowly from those before."""
