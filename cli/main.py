@@ -62,7 +62,12 @@ def main(argv=None):
 def report_errors(name, run, arguments):
     """Return `run(arguments)`, an exit code, and turn what it raises into one line on stderr."""
     try:
-        return run(arguments) or 0
+        code = run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who read the output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 1
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         if os.environ.get("TFSTYLE_TRACEBACK"):
             raise

@@ -1,8 +1,11 @@
 import base64
 import io
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,15 @@ def test_help_lists_every_command(capsys):
     assert all(f"\n  {name}" in text for name in cli.COMMANDS)
     files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
     assert set(cli.COMMANDS) <= files
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "from tfstyle.cli.main import main; raise SystemExit(main())"]
+    run = subprocess.run([*command, "recipes"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (1, "")
 
 
 def test_unknown_command_is_one_line_and_exit_code_2(capsys):
