@@ -5,10 +5,10 @@
 
 Both take `--models FOLDER --style NAME`; by default `wave` is exported. `speed`: the server is a
 process of its own, clients are threads of this one that send floats or a JPEG and make a PIL image
-of the answer; "bare" calls the same signature of the SavedModel in this process. `soak`: good
-requests of several sizes, and all sorts of bad ones; prints answers by status, and the server's
-memory as it goes. It fails if a status is not the one that is due, or memory grows by a fifth after
-the first third.
+of the answer; "ready" sends a request made before and leaves the answer as it is, "bare" calls the
+same signature of the SavedModel in this process. `soak`: good requests of several sizes, and all
+sorts of bad ones; prints answers by status, and the server's memory as it goes. It fails if a
+status is not the one that is due, or memory grows by a fifth after the first third.
 """
 
 import argparse
@@ -94,8 +94,8 @@ def speed(options):
     """Print a row for each size, number of clients and way of asking."""
     import tensorflow as tf
 
-    row = "{:>6} {:>7} {:<16} {:>10.2f} {:>8.1f} {:>8.1f}"
-    print(f"pixels clients {'way':<16} requests/s   p50 ms   p99 ms")
+    row = "{:>6} {:>7} {:<22} {:>10.2f} {:>8.1f} {:>8.1f}"
+    print(f"pixels clients {'way':<22} requests/s   p50 ms   p99 ms")
     with models_of(options) as (models, style):
         newest = max((p for p in (models / style).iterdir() if p.name.isdigit()), key=str)
         bare = tf.saved_model.load(str(newest)).signatures
@@ -105,11 +105,11 @@ def speed(options):
             file = io.BytesIO()
             picture.save(file, "JPEG", quality=95)
             sent = {"floats": pixels, "files": file.getvalue()}
-            floats, files = tf.constant(pixels[None]), tf.constant([file.getvalue()])
-            ways = {
-                "bare, floats": lambda x=floats: bare["serving_default"](image=x),
-                "bare, files": lambda x=files: bare["stylize_bytes"](image_bytes=x),
-            }
+            tensors = {"floats": ("image", pixels[None]), "files": ("image_bytes", [sent["files"]])}
+            ways = {}
+            for name, (key, value) in tensors.items():
+                call = functools.partial(bare[SIGNATURES[name]], **{key: tf.constant(value)})
+                ways[f"{name}, bare"] = call
             with contextlib.ExitStack() as stack:
                 for batch in ("1", "4"):
                     server = server_process(models, "--max-batch-size", batch)
@@ -119,6 +119,12 @@ def speed(options):
                         stack.enter_context(client)
                         call = functools.partial(client.stylize, sent[name], style)
                         ways[f"{name}, batch {batch}"] = call
+                        request = PredictRequest()
+                        request.model_spec.name = style
+                        request.model_spec.signature_name = signature
+                        write_tensor(request.inputs[tensors[name][0]], tensors[name][1])
+                        call = functools.partial(client._call, request)
+                        ways[f"{name}, ready, batch {batch}"] = call
                 for clients in options.clients:
                     for name, call in ways.items():
                         values = measure(call, clients, options.seconds)
