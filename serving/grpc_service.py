@@ -4,6 +4,7 @@ import contextlib
 import logging
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -16,6 +17,7 @@ from tensorflow_serving.apis import (
 
 from tfstyle.serving.catalog import read_models_config
 from tfstyle.serving.status import StatusError
+from tfstyle.serving.wire import write_tensor
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 response.model_spec.version.value = servable.version
                 response.model_spec.signature_name = signature.name
                 for name, value in arrays.items():
-                    fill_tensor(response.outputs[name], value)
+                    if isinstance(value, np.ndarray) and value.dtype == np.float32:
+                        write_tensor(response.outputs[name], value)  # copies a picture once
+                    else:
+                        response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
                 predictor.check_response(response.ByteSize())
                 return response
         return None
@@ -144,17 +149,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                     )
             self._store.reload(configs)
         return model_management_pb2.ReloadConfigResponse()
-
-
-def fill_tensor(tensor, value):
-    """Fill a `TensorProto` with an array; numbers are copied once, as a picture takes megabytes."""
-    if value.dtype == object:
-        tensor.CopyFrom(tf.make_tensor_proto(value))
-        return
-    tensor.dtype = tf.as_dtype(value.dtype).as_datatype_enum
-    tensor.tensor_content = value.tobytes()
-    for size in value.shape:
-        tensor.tensor_shape.dim.add(size=size)
 
 
 def metadata_of(servable):

@@ -142,6 +142,23 @@ def test_predict_paints_floats_and_files(shared):
     assert [image.getpixel((0, 0)) for image in images] == [(204,) * 3, (0,) * 3]
 
 
+def test_predict_answers_with_outputs_of_every_kind(tmp_path):
+    class Facts(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def tell(self, x):
+            mean, doubles = tf.reduce_mean(x), tf.cast(x, tf.float64)
+            return {"text": tf.constant("calm"), "mean": mean, "count": tf.size(x), "x": doubles}
+
+    facts = Facts()
+    tf.saved_model.save(facts, str(tmp_path / "facts" / "1"), {"serving_default": facts.tell})
+    with serving(tmp_path) as server:
+        outputs = server.predict(make_request("facts", x=np.float32([1, 2]))).outputs
+    told = {name: tf.make_ndarray(value) for name, value in outputs.items()}
+    assert (told["text"].item(), told["mean"], told["count"]) == (b"calm", 1.5, 2)
+    assert [told[name].dtype for name in ("mean", "count", "x")] == ["float32", "int32", "float64"]
+    assert told["x"].tolist() == [1, 2]
+
+
 def test_client_and_command_paint(shared, tmp_path, capsys):
     Image.new("RGB", (40, 30)).save(tmp_path / "photo.png")
     for options in ([], ["--signature", "serving_default"], ["--label", "canary"]):

@@ -131,7 +131,7 @@ def read_plain_jpeg(source, max_side=None):
         if content != b"\xff\xd8":
             return None
         content += opened.read()
-    image = _decode(io.BytesIO(content), name)
+    image = _decode(io.BytesIO(content), name, load=False)
     short, long = sorted(image.size)
     fits = short >= MIN_SIDE and (max_side is None or long <= max_side)
     plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
@@ -139,7 +139,10 @@ def read_plain_jpeg(source, max_side=None):
         upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
     except Exception:  # as in `_turn_upright`
         upright = False
-    return content if fits and plain and upright else None
+    if not (fits and plain and upright):
+        return None
+    _decode(image, name)  # is it whole?
+    return content
 
 
 def resize(rgb, size):
@@ -300,8 +303,11 @@ def _open(source, name):
     return open(path, "rb")
 
 
-def _decode(opened, name, short_side=None):
-    """Decode an open file, or a PIL image that still has to be; a JPEG no larger than needed."""
+def _decode(opened, name, short_side=None, *, load=True):
+    """Decode an open file, or a PIL image that still has to be; a JPEG no larger than needed.
+
+    Without `load`, only its header.
+    """
     try:
         with warnings.catch_warnings():
             # Pillow warns from half its limit on, and raises at the limit.
@@ -310,7 +316,8 @@ def _decode(opened, name, short_side=None):
             image = opened if is_image else Image.open(opened, formats=READ_FORMATS)
             if short_side and min(image.size) > short_side:
                 image.draft(None, (short_side, short_side))
-            image.load()
+            if load:
+                image.load()
             return image
     except Image.DecompressionBombError as error:
         raise ValueError(
