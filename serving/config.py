@@ -20,14 +20,14 @@ class ServeConfig:
     """Seconds between looks for new versions."""
     max_batch_size: int = 4
     """Most pictures of one size to paint in one go; 1 turns batching off."""
-    batch_timeout_ms: float = 2.0
-    """Longest wait for more pictures of the same size."""
-    workers: int = 2
+    batch_timeout_ms: float = 0.0
+    """Longest wait for more pictures of the same size; 0 joins what came while others ran."""
+    workers: int = 3
     """Batches that run at once."""
     max_queue: int = 64
     """Requests that may wait; more are turned away with UNAVAILABLE."""
     request_timeout_s: float = 30.0
-    """Longest time for a request, waiting included; a shorter deadline of the client's counts."""
+    """Longest wait in the queue, where a client's own deadline counts too, and longest run."""
     max_message_mb: float = 64.0
     """Largest request and response."""
     max_megapixels: float = 8.0

@@ -36,9 +36,11 @@ class ModelStore:
 
     Args:
         configs: `{name: ModelConfig}`, or a function that returns it and is asked at every poll.
+        timeout_s: Seconds after which a run of a model is broken off.
     """
 
-    def __init__(self, configs):
+    def __init__(self, configs, *, timeout_s):
+        self._timeout_s = timeout_s
         self._find_configs = configs if callable(configs) else lambda: configs
         self._configs, self._versions = {}, {}
         self._lock = threading.Lock()
@@ -194,7 +196,7 @@ class ModelStore:
             log.info("unloaded %s version %s", name, number)
 
         try:
-            servable = Servable(name, number, path, on_close=closed)
+            servable = Servable(name, number, path, timeout_s=self._timeout_s, on_close=closed)
         except Exception as error:  # whatever lies in the folder must not end the server
             log.error("%s version %s did not load: %s", name, number, error)
             with self._lock:

@@ -5,12 +5,14 @@ import io
 import math
 import time
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
 from tfstyle.serving.batching import Scheduler, Task
 from tfstyle.serving.metrics import Metrics
 from tfstyle.serving.status import StatusError
+from tfstyle.serving.wire import DT_STRING
 
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 
@@ -54,26 +56,32 @@ class Predictor:
         signature.check_names(protos)
         feeds = {}
         for name, proto in protos.items():
-            broken = StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}")
-            if proto.tensor_shape.unknown_rank:
-                raise broken
-            shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-            signature.check_tensor(name, proto.dtype, shape)
-            elements = math.prod(shape)
-            if min(shape, default=0) < 0:
-                raise broken
-            # A proto may name one value for a shape of terabytes. Departs from TF Serving: a file
-            # is never repeated, or a tiny request would have millions of them looked at.
-            if proto.dtype == tf.string.as_datatype_enum and len(proto.string_val) != elements:
-                raise broken
-            self.check_pixels(elements // 3)
             try:
-                feeds[name] = tf.make_ndarray(proto)
+                feeds[name] = self._read_tensor(signature, name, proto)
             except (ValueError, TypeError, OverflowError) as error:
-                raise broken from error
-            if feeds[name].shape != shape:
-                raise broken
+                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}") from error
         return feeds
+
+    def _read_tensor(self, signature, name, proto):
+        """Return the array of a `TensorProto`: files and pictures faster than TensorFlow does."""
+        shape = tuple([dim.size for dim in proto.tensor_shape.dim])
+        if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+            raise ValueError("a tensor without a shape")
+        signature.check_tensor(name, proto.dtype, shape)
+        elements = math.prod(shape)
+        # A proto may name one value for a shape of terabytes.
+        self.check_pixels(elements // 3)
+        if proto.dtype == DT_STRING:
+            # Departs from TF Serving: a file is never repeated, or a tiny request would have
+            # millions of them looked at.
+            return np.array(list(proto.string_val), object).reshape(shape)
+        if proto.tensor_content:
+            dtype = tf.as_dtype(proto.dtype).as_numpy_dtype
+            return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+        array = tf.make_ndarray(proto)
+        if array.shape != shape:
+            raise ValueError("a tensor of another shape than it says")
+        return array
 
     def check_pixels(self, pixels):
         """Raise `StatusError` if a request of so many pixels is too large."""

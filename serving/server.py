@@ -72,7 +72,7 @@ class StyleServer:
         roots = {Path(models).resolve(), *(c.base_path.resolve().parent for c in found.values())}
         self._stopping, self._watch = threading.Event(), None
         self._rest = self.rest_port = None
-        self.store = ModelStore(configs)
+        self.store = ModelStore(configs, timeout_s=config.request_timeout_s)
         self.store.poll()
         self.predictor = Predictor(self.store, config)
         # Threads enough for every waiting request, so that the queue alone turns requests away.

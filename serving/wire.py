@@ -78,16 +78,15 @@ PredictRequest, PredictResponse = _CLASSES["PredictRequest"], _CLASSES["PredictR
 
 
 def write_tensor(tensor, value):
-    """Fill a tensor message with an array of float32 or a list of bytes."""
-    if isinstance(value, np.ndarray):
+    """Fill a tensor message with float32, or with bytes, a list or an array of them."""
+    value = np.asarray(value, object if isinstance(value, (bytes, list)) else None)
+    if value.dtype == object:
+        tensor.dtype = DT_STRING
+        tensor.string_val.extend(value.ravel().tolist())
+    else:
         tensor.dtype = DT_FLOAT
         tensor.tensor_content = np.ascontiguousarray(value, "<f4").tobytes()
-        shape = value.shape
-    else:
-        tensor.dtype = DT_STRING
-        tensor.string_val.extend(value)
-        shape = (len(value),)
-    for size in shape:
+    for size in value.shape:
         tensor.tensor_shape.dim.add(size=size)
 
 

@@ -827,17 +827,18 @@ def test_reload_replaces_the_configuration(models, saved_styles):
 def test_warm_up_requests_run_and_may_fail_the_load(models):
     extra = models / "wave" / "1" / "assets.extra"
     extra.mkdir()
-    entry = prediction_log_pb2.PredictionLog()
-    entry.predict_log.request.CopyFrom(make_request(image=zeros(1, 16, 16, 3)))
-    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
-        writer.write(entry.SerializeToString())
-    with serving(models, rest_port=None) as server:
-        assert server.store.available("wave") == {1}
-    entry.predict_log.request.model_spec.signature_name = "gone"
-    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
-        writer.write(entry.SerializeToString())
-    with serving(models, rest_port=None) as server:
-        assert server.store.available("wave") == set()
+
+    def versions(request):
+        entry = prediction_log_pb2.PredictionLog()
+        entry.predict_log.request.CopyFrom(request)
+        with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+            writer.write(entry.SerializeToString())
+        with serving(models, rest_port=None, request_timeout_s=0.5) as server:
+            return server.store.available("wave")
+
+    assert versions(make_request(image=zeros(1, 16, 16, 3))) == {1}
+    assert versions(make_request(signature="gone", image=zeros(1, 16, 16, 3))) == set()
+    assert versions(make_request(signature="slow", seconds=np.array([60.0]))) == {1}
 
 
 def start_command(models, *flags):
@@ -888,14 +889,14 @@ def test_stop_breaks_off_what_takes_longer_than_the_drain(models):
         server.stop()
         assert time.monotonic() - begun < 8
         assert endless.code() == grpc.StatusCode.UNAVAILABLE
-        wait_until(lambda: not any(t.is_alive() for t in server.predictor.scheduler._threads), 5)
+        wait_until(lambda: not server.predictor.scheduler._running, 5)
         assert server.store._versions["wave"][1].state == State.END
 
 
 def test_stop_ends_what_was_never_started(models):
     server = StyleServer(models, QUICK)
     server.stop()
-    assert not any(thread.is_alive() for thread in server.predictor.scheduler._threads)
+    assert server.store._versions["wave"][1].state == State.END
     with socket.socket() as free:
         free.bind(("127.0.0.1", server.rest_port))
 

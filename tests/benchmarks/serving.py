@@ -1,14 +1,15 @@
 """Requests per second and latency of `tfstyle serve` beside the bare model, and a soak.
 
-    python tests/benchmarks/serving.py speed [--sizes 256 512 --clients 1 4 16 --seconds 10]
+    python tests/benchmarks/serving.py speed [--sizes 256 512 --clients 1 4 16 --rounds 5]
     python tests/benchmarks/serving.py soak [--minutes 10 --clients 8]
 
 Both take `--models FOLDER --style NAME`; by default `wave` is exported. `speed`: the server is a
 process of its own, clients are threads of this one that send floats or a JPEG and make a PIL image
 of the answer; "ready" sends a request made before and leaves the answer as it is, "bare" calls the
-same signature of the SavedModel in this process. `soak`: good requests of several sizes, and all
-sorts of bad ones; prints answers by status, and the server's memory as it goes. It fails if a
-status is not the one that is due, or memory grows by a fifth after the first third.
+same signature of the SavedModel in this process. The ways take turns, and the medians of the rounds
+are printed; `--flags "--max-batch-size 1"` goes to the server. `soak`: good requests of several
+sizes, and all sorts of bad ones; prints answers by status, and the server's memory as it goes. It
+fails if a status is not the one that is due, or memory grows by a fifth after the first third.
 """
 
 import argparse
@@ -94,11 +95,16 @@ def speed(options):
     """Print a row for each size, number of clients and way of asking."""
     import tensorflow as tf
 
-    row = "{:>6} {:>7} {:<22} {:>10.2f} {:>8.1f} {:>8.1f}"
-    print(f"pixels clients {'way':<22} requests/s   p50 ms   p99 ms")
-    with models_of(options) as (models, style):
+    row = "{:>6} {:>7} {:<16} {:>10.1f} {:>8.1f} {:>8.1f} {:>10.0f} %"
+    print(f"pixels clients {'way':<16} requests/s   p50 ms   p99 ms   under bare")
+    with models_of(options) as (models, style), contextlib.ExitStack() as stack:
         newest = max((p for p in (models / style).iterdir() if p.name.isdigit()), key=str)
         bare = tf.saved_model.load(str(newest)).signatures
+        _, port = stack.enter_context(server_process(models, *options.flags.split()))
+        clients_of = {
+            name: stack.enter_context(StyleClient(f"127.0.0.1:{port}", signature=signature))
+            for name, signature in SIGNATURES.items()
+        }
         for size in options.sizes:
             picture = Image.open(LAKE).resize((size, size), Image.Resampling.LANCZOS)
             pixels = np.float32(picture) / 255
@@ -108,27 +114,26 @@ def speed(options):
             tensors = {"floats": ("image", pixels[None]), "files": ("image_bytes", [sent["files"]])}
             ways = {}
             for name, (key, value) in tensors.items():
-                call = functools.partial(bare[SIGNATURES[name]], **{key: tf.constant(value)})
+                client, signature = clients_of[name], SIGNATURES[name]
+                call = functools.partial(bare[signature], **{key: tf.constant(value)})
                 ways[f"{name}, bare"] = call
-            with contextlib.ExitStack() as stack:
-                for batch in ("1", "4"):
-                    server = server_process(models, "--max-batch-size", batch)
-                    _, port = stack.enter_context(server)
-                    for name, signature in SIGNATURES.items():
-                        client = StyleClient(f"127.0.0.1:{port}", signature=signature)
-                        stack.enter_context(client)
-                        call = functools.partial(client.stylize, sent[name], style)
-                        ways[f"{name}, batch {batch}"] = call
-                        request = PredictRequest()
-                        request.model_spec.name = style
-                        request.model_spec.signature_name = signature
-                        write_tensor(request.inputs[tensors[name][0]], tensors[name][1])
-                        call = functools.partial(client._call, request)
-                        ways[f"{name}, ready, batch {batch}"] = call
-                for clients in options.clients:
-                    for name, call in ways.items():
-                        values = measure(call, clients, options.seconds)
-                        print(row.format(size, clients, name, *values), flush=True)
+                request = PredictRequest()
+                request.model_spec.name = style
+                request.model_spec.signature_name = signature
+                write_tensor(request.inputs[key], value)
+                ways[f"{name}, ready"] = functools.partial(client._call, request)
+                ways[name] = functools.partial(client.stylize, sent[name], style)
+            for clients in options.clients:
+                rounds = [
+                    {name: measure(call, clients, options.seconds) for name, call in ways.items()}
+                    for _ in range(options.rounds)
+                ]
+                for name in ways:
+                    values = np.median([each[name] for each in rounds], axis=0)
+                    if name.endswith("bare"):
+                        fastest = values[0]
+                    under = 100 * (1 - values[0] / fastest)
+                    print(row.format(size, clients, name, *values, under), flush=True)
 
 
 def memory_mb(process):
@@ -213,7 +218,9 @@ def main():
     parser.add_argument("--style")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--flags", default="")
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
     if (options.models is None) != (options.style is None):

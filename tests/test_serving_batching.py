@@ -1,0 +1,137 @@
+import concurrent.futures
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tfstyle.serving.batching import Scheduler, Task
+from tfstyle.serving.status import StatusError
+
+
+class Model:
+    """Doubles its input, as often as it may; notes who ran what."""
+
+    name = "double"
+
+    def __init__(self):
+        self.may, self.runs = threading.Semaphore(100), []
+
+    def run(self, signature, feeds, outputs):
+        self.runs.append((threading.current_thread(), feeds["x"].ravel().tolist()))
+        assert self.may.acquire(timeout=10)
+        if np.isnan(feeds["x"]).any():
+            raise StatusError("INVALID_ARGUMENT", "not a number")
+        return {"y": 2 * feeds["x"]}
+
+    def interrupt(self):
+        self.may.release(100)
+
+
+@pytest.fixture
+def model():
+    return Model()
+
+
+@pytest.fixture
+def scheduler():
+    scheduler = Scheduler(
+        workers=1, max_batch_size=4, batch_timeout_s=0.0, max_queue=8, max_pixels=100
+    )
+    yield scheduler
+    scheduler.close(1.0)
+
+
+@pytest.fixture
+def pool():
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def make_task(model, value=1.0, timeout_s=10.0):
+    return Task(
+        servable=model,
+        signature=SimpleNamespace(name="serving_default", batches=True),
+        feeds={"x": np.full((1, 2), value)},
+        outputs=("y",),
+        pixels=1,
+        deadline=time.monotonic() + timeout_s,
+    )
+
+
+def wait_until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.002)
+
+
+def submit(pool, scheduler, *tasks):
+    """Queue tasks one after the other, each in a thread of its own; return their futures."""
+    futures = []
+    for task in tasks:
+        futures.append(pool.submit(scheduler.run, task))
+        wait_until(lambda task=task: task in scheduler._queue or task in scheduler._running)
+    return futures
+
+
+def test_a_lone_request_runs_in_the_thread_that_brought_it(model, scheduler):
+    assert scheduler.run(make_task(model, 3.0))["y"].tolist() == [[6.0, 6.0]]
+    assert model.runs == [(threading.current_thread(), [3.0, 3.0])]
+
+
+def test_what_comes_while_another_runs_is_run_together(model, scheduler, pool):
+    model.may = threading.Semaphore(0)
+    futures = submit(pool, scheduler, *(make_task(model, value) for value in range(6)))
+    model.may.release(100)
+    assert [future.result()["y"][0, 0] for future in futures] == [0, 2, 4, 6, 8, 10]
+    assert [len(values) // 2 for _, values in model.runs] == [1, 4, 1]
+
+
+def test_one_bad_request_of_a_batch_fails_alone(model, scheduler, pool):
+    model.may = threading.Semaphore(0)
+    tasks = [make_task(model, value) for value in (0.0, 1.0, np.nan, 3.0)]
+    futures = submit(pool, scheduler, *tasks)
+    model.may.release(100)
+    assert [future.exception() is None for future in futures] == [True, True, False, True]
+    with pytest.raises(StatusError, match="not a number"):
+        futures[2].result()
+
+
+def test_a_deadline_counts_in_the_queue_and_in_the_batch_of_another(model, scheduler, pool):
+    model.may = threading.Semaphore(0)
+    first, late = submit(pool, scheduler, make_task(model), make_task(model, timeout_s=0.2))
+    with pytest.raises(StatusError, match="Deadline exceeded"):
+        late.result()
+    leader, follower = submit(pool, scheduler, make_task(model), make_task(model, timeout_s=0.5))
+    model.may.release()
+    assert first.result()
+    wait_until(lambda: len(model.runs) == 2)
+    with pytest.raises(StatusError, match="Deadline exceeded"):
+        follower.result()
+    assert not leader.done()
+    model.may.release()
+    assert leader.result()
+
+
+def test_cancelling_the_first_of_a_batch_leaves_the_rest(model, scheduler, pool):
+    model.may = threading.Semaphore(0)
+    tasks = [make_task(model, value) for value in range(3)]
+    futures = submit(pool, scheduler, *tasks)
+    scheduler.cancel(tasks[1])
+    with pytest.raises(StatusError, match="went away"):
+        futures[1].result()
+    model.may.release(100)
+    assert futures[2].result()["y"][0, 0] == 4
+
+
+def test_close_breaks_off_what_runs_and_refuses_what_waits(model, scheduler, pool):
+    model.may = threading.Semaphore(0)
+    running, waiting = submit(pool, scheduler, make_task(model), make_task(model))
+    scheduler.close(0.1)
+    assert running.result()["y"][0, 0] == 2
+    with pytest.raises(StatusError, match="shutting down"):
+        waiting.result()
+    with pytest.raises(StatusError, match="shutting down"):
+        scheduler.run(make_task(model))
