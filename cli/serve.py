@@ -40,6 +40,7 @@ def run(arguments):
         return _write_config(options)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("tfstyle").setLevel(logging.INFO)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice is for us, not for users
     load_tensorflow()
     with flags.extra("serving"):
         from tfstyle.serving.server import StyleServer

@@ -876,6 +876,9 @@ def test_sigterm_drains(models):
                 assert tf.make_ndarray(over_grpc.result().outputs["seconds"]) == [1.0]
                 assert over_rest.result() == (200, {"outputs": [1.5]})
         assert process.wait(20) == 0
+        log = process.stderr.read()
+        assert "draining" in log
+        assert "deprecated" not in log
     finally:
         process.kill()
         process.communicate()
