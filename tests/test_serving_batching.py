@@ -1,4 +1,6 @@
+import collections
 import concurrent.futures
+import random
 import threading
 import time
 from types import SimpleNamespace
@@ -135,3 +137,32 @@ def test_close_breaks_off_what_runs_and_refuses_what_waits(model, scheduler, poo
         waiting.result()
     with pytest.raises(StatusError, match="shutting down"):
         scheduler.run(make_task(model))
+
+
+def test_in_a_crowd_each_request_gets_its_own_answer_once(model, pool):
+    scheduler = Scheduler(
+        workers=2, max_batch_size=4, batch_timeout_s=0.002, max_queue=20, max_pixels=100
+    )
+    model.may = threading.Semaphore(10_000)
+    answers = collections.Counter()
+
+    def work(seed):
+        chance = random.Random(seed)
+        for number in range(100):
+            value = np.nan if chance.random() < 0.1 else float(1000 * seed + number)
+            task = make_task(model, value, timeout_s=chance.choice((0.001, 10, 10, 10)))
+            if chance.random() < 0.1:
+                threading.Timer(0.01 * chance.random(), scheduler.cancel, [task]).start()
+            try:
+                assert scheduler.run(task)["y"].tolist() == [[2 * value, 2 * value]]
+                answers["OK"] += 1
+            except StatusError as error:
+                guilty = error.code != "INVALID_ARGUMENT" or np.isnan(value)
+                answers[error.code if guilty else "another's fault"] += 1
+            assert task.batch == []
+
+    list(pool.map(work, range(8)))
+    assert answers.total() == 800
+    assert answers.keys() <= {"OK", "INVALID_ARGUMENT", "CANCELLED", "DEADLINE_EXCEEDED"}
+    assert answers["OK"] > 300
+    assert (scheduler._free, scheduler._queue, scheduler._running) == (2, [], set())
