@@ -161,6 +161,8 @@ class Servable:
             return dict(zip(outputs, call(*(feeds[name] for name in names)), strict=True))
         except tf.errors.OpError as error:
             raise status_of(error) from error
+        except (ValueError, TypeError, RuntimeError) as error:  # the conversion of the arrays
+            raise StatusError("INVALID_ARGUMENT", str(error)) from error
 
     def _callable(self, signature, names, outputs):
         """Return the function of a signature's inputs that gives these outputs.

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything loads TensorFlow
@@ -205,3 +206,16 @@ def call(request):
         return tf.function(function, input_signature=unknown)(*tensors)
 
     return {"eager": eagerly, "graph": in_graph}[request.param]
+
+
+@pytest.fixture(scope="session")
+def wait_until():
+    """Wait until a function says that something is true."""
+
+    def wait(fact, timeout_s=15):
+        end = time.monotonic() + timeout_s
+        while not fact():
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.005)
+
+    return wait

@@ -62,20 +62,19 @@ def make_task(model, value=1.0, timeout_s=10.0):
     )
 
 
-def wait_until(condition):
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.002)
+@pytest.fixture
+def submit(pool, scheduler, wait_until):
+    """Function that queues tasks one after the other, each in a thread of its own, and returns
+    their futures."""
 
+    def submit(*tasks):
+        futures = []
+        for task in tasks:
+            futures.append(pool.submit(scheduler.run, task))
+            wait_until(lambda task=task: task in scheduler._queue or task in scheduler._running)
+        return futures
 
-def submit(pool, scheduler, *tasks):
-    """Queue tasks one after the other, each in a thread of its own; return their futures."""
-    futures = []
-    for task in tasks:
-        futures.append(pool.submit(scheduler.run, task))
-        wait_until(lambda task=task: task in scheduler._queue or task in scheduler._running)
-    return futures
+    return submit
 
 
 def test_a_lone_request_runs_in_the_thread_that_brought_it(model, scheduler):
@@ -83,30 +82,30 @@ def test_a_lone_request_runs_in_the_thread_that_brought_it(model, scheduler):
     assert model.runs == [(threading.current_thread(), [3.0, 3.0])]
 
 
-def test_what_comes_while_another_runs_is_run_together(model, scheduler, pool):
+def test_what_comes_while_another_runs_is_run_together(model, submit):
     model.may = threading.Semaphore(0)
-    futures = submit(pool, scheduler, *(make_task(model, value) for value in range(6)))
+    futures = submit(*(make_task(model, value) for value in range(6)))
     model.may.release(100)
     assert [future.result()["y"][0, 0] for future in futures] == [0, 2, 4, 6, 8, 10]
     assert [len(values) // 2 for _, values in model.runs] == [1, 4, 1]
 
 
-def test_one_bad_request_of_a_batch_fails_alone(model, scheduler, pool):
+def test_one_bad_request_of_a_batch_fails_alone(model, submit):
     model.may = threading.Semaphore(0)
     tasks = [make_task(model, value) for value in (0.0, 1.0, np.nan, 3.0)]
-    futures = submit(pool, scheduler, *tasks)
+    futures = submit(*tasks)
     model.may.release(100)
     assert [future.exception() is None for future in futures] == [True, True, False, True]
     with pytest.raises(StatusError, match="not a number"):
         futures[2].result()
 
 
-def test_a_deadline_counts_in_the_queue_and_in_the_batch_of_another(model, scheduler, pool):
+def test_a_deadline_counts_in_the_queue_and_in_the_batch_of_another(model, submit, wait_until):
     model.may = threading.Semaphore(0)
-    first, late = submit(pool, scheduler, make_task(model), make_task(model, timeout_s=0.2))
+    first, late = submit(make_task(model), make_task(model, timeout_s=0.2))
     with pytest.raises(StatusError, match="Deadline exceeded"):
         late.result()
-    leader, follower = submit(pool, scheduler, make_task(model), make_task(model, timeout_s=0.5))
+    leader, follower = submit(make_task(model), make_task(model, timeout_s=0.5))
     model.may.release()
     assert first.result()
     wait_until(lambda: len(model.runs) == 2)
@@ -117,20 +116,25 @@ def test_a_deadline_counts_in_the_queue_and_in_the_batch_of_another(model, sched
     assert leader.result()
 
 
-def test_cancelling_the_first_of_a_batch_leaves_the_rest(model, scheduler, pool):
+def test_cancelling_one_leaves_the_rest_of_its_batch(model, scheduler, submit, wait_until):
     model.may = threading.Semaphore(0)
-    tasks = [make_task(model, value) for value in range(3)]
-    futures = submit(pool, scheduler, *tasks)
-    scheduler.cancel(tasks[1])
+    tasks = [make_task(model, value) for value in range(4)]
+    futures = submit(*tasks)
+    scheduler.cancel(tasks[1])  # in the queue
     with pytest.raises(StatusError, match="went away"):
         futures[1].result()
-    model.may.release(100)
-    assert futures[2].result()["y"][0, 0] == 4
+    model.may.release()
+    wait_until(lambda: len(model.runs) == 2)
+    scheduler.cancel(tasks[2])  # while its thread runs the two that are left
+    model.may.release()
+    with pytest.raises(StatusError, match="went away"):
+        futures[2].result()
+    assert futures[3].result()["y"][0, 0] == 6
 
 
-def test_close_breaks_off_what_runs_and_refuses_what_waits(model, scheduler, pool):
+def test_close_breaks_off_what_runs_and_refuses_what_waits(model, scheduler, submit):
     model.may = threading.Semaphore(0)
-    running, waiting = submit(pool, scheduler, make_task(model), make_task(model))
+    running, waiting = submit(make_task(model), make_task(model))
     scheduler.close(0.1)
     assert running.result()["y"][0, 0] == 2
     with pytest.raises(StatusError, match="shutting down"):

@@ -118,13 +118,6 @@ def refusal(server, request, **options):
     return error.value.code().name, error.value.details()
 
 
-def wait_until(fact, timeout_s=15):
-    end = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
-
-
 def test_predict_paints_floats_and_files(shared):
     response = shared.predict(make_request(image=zeros(2, 17, 33, 3)))
     assert response.model_spec.name == "wave"
@@ -489,7 +482,7 @@ def test_rest_bodies_are_limited(models):
         assert http_call(server, "GET", "/v1/models/wave")[0] == 200
 
 
-def test_rest_holds_few_large_bodies_at_once(models):
+def test_rest_holds_few_large_bodies_at_once(models, wait_until):
     with serving(models, max_message_mb=0.1) as server, contextlib.ExitStack() as stack:
         head = b"POST /v1/models/wave:predict HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
         for _ in range(4):  # promise much and send nothing
@@ -504,7 +497,7 @@ def test_rest_holds_few_large_bodies_at_once(models):
         assert http_call(server, "POST", PREDICT, b" " * 90_000)[0] == 400
 
 
-def test_rest_waits_for_a_body_no_longer_than_for_a_request(models):
+def test_rest_waits_for_a_body_no_longer_than_for_a_request(models, wait_until):
     with (
         serving(models, request_timeout_s=0.5) as server,
         socket.create_connection(("127.0.0.1", server.rest_port), 20) as raw,
@@ -544,7 +537,7 @@ def test_connections_are_kept_alive(shared):
     connection.close()
 
 
-def test_health_follows_the_models(models, saved_styles):
+def test_health_follows_the_models(models, saved_styles, wait_until):
     with serving(models) as server:
         check = health_pb2_grpc.HealthStub(server.channel).Check
         request = health_pb2.HealthCheckRequest()
@@ -634,7 +627,7 @@ def test_batching_can_be_off(models):
         assert time.monotonic() - begun < 5
 
 
-def test_full_queue_turns_requests_away(models):
+def test_full_queue_turns_requests_away(models, wait_until):
     with serving(models, max_queue=1, workers=1, max_batch_size=1) as server:
         slow = make_request(signature="slow", seconds=np.array([0.5]))
         running = server.predict.future(slow)
@@ -667,7 +660,7 @@ def test_deadlines_stop_the_model(models):
         assert time.monotonic() - begun < 10
 
 
-def test_a_client_that_goes_away_frees_the_queue(models):
+def test_a_client_that_goes_away_frees_the_queue(models, wait_until):
     with serving(models, workers=1, max_batch_size=1) as server:
         first = server.predict.future(make_request(signature="slow", seconds=np.array([0.5])))
         wait_until(lambda: _in_flight(server))
@@ -704,7 +697,7 @@ def test_looking_at_pictures_leaves_the_warnings_as_they_are():
         assert filters == warnings.filters
 
 
-def test_versions_swap_under_load_without_a_lost_request(models, saved_styles):
+def test_versions_swap_under_load_without_a_lost_request(models, saved_styles, wait_until):
     with serving(models) as server:
         stop, seen, failures = threading.Event(), [], []
 
@@ -738,7 +731,7 @@ def test_versions_swap_under_load_without_a_lost_request(models, saved_styles):
         assert [row["state"] for row in rows] == ["AVAILABLE", "END", "END"]
 
 
-def test_an_old_version_finishes_before_it_unloads(models, saved_styles):
+def test_an_old_version_finishes_before_it_unloads(models, saved_styles, wait_until):
     with serving(models) as server:
         slow = server.predict.future(make_request(signature="slow", seconds=np.array([1.0])))
         wait_until(lambda: _in_flight(server))
@@ -766,7 +759,7 @@ def test_a_retired_version_still_answers_who_holds_it(models):
         assert server.store._versions["wave"][1].state == State.END
 
 
-def test_a_broken_version_leaves_the_old_one(models):
+def test_a_broken_version_leaves_the_old_one(models, wait_until):
     broken = models / "wave" / "2"
     broken.mkdir()
     with serving(models) as server:
@@ -884,7 +877,7 @@ def test_sigterm_drains(models):
         process.communicate()
 
 
-def test_stop_breaks_off_what_takes_longer_than_the_drain(models):
+def test_stop_breaks_off_what_takes_longer_than_the_drain(models, wait_until):
     with serving(models, drain_s=0.2) as server:
         endless = server.predict.future(make_request(signature="slow", seconds=np.array([60.0])))
         wait_until(lambda: server.predictor.scheduler._running)

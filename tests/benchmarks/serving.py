@@ -71,6 +71,15 @@ def server_process(models, *flags):
         process.wait()
 
 
+def make_request(style, signature, key, value):
+    """Return a request whose input `key` is `value`, as for `write_tensor`."""
+    request = PredictRequest()
+    request.model_spec.name = style
+    request.model_spec.signature_name = signature
+    write_tensor(request.inputs[key], value)
+    return request
+
+
 def measure(call, clients, seconds):
     """Return requests per second, and the 50th and 99th percentile in ms, of so many threads."""
     call()  # the first one traces
@@ -117,10 +126,7 @@ def speed(options):
                 client, signature = clients_of[name], SIGNATURES[name]
                 call = functools.partial(bare[signature], **{key: tf.constant(value)})
                 ways[f"{name}, bare"] = call
-                request = PredictRequest()
-                request.model_spec.name = style
-                request.model_spec.signature_name = signature
-                write_tensor(request.inputs[key], value)
+                request = make_request(style, signature, key, value)
                 ways[f"{name}, ready"] = functools.partial(client._call, request)
                 ways[name] = functools.partial(client.stylize, sent[name], style)
             for clients in options.clients:
@@ -155,10 +161,8 @@ def soak(options):
     bomb, cut = png(9000, 9000), png(64, 64)[:-20]
 
     def raw(name="", signature="stylize_bytes", key="image_bytes", value=None):
-        request = PredictRequest()
-        request.model_spec.name = name or style
-        request.model_spec.signature_name = signature
-        write_tensor(request.inputs[key], [png(32, 32)] if value is None else value)
+        value = [png(32, 32)] if value is None else value
+        request = make_request(name or style, signature, key, value)
         return lambda: client._call(request)
 
     def good(*size):
