@@ -157,7 +157,6 @@ def png(*size):
 def soak(options):
     """Send good and bad requests for some minutes; return 1 if something is amiss."""
     counts, wrong, lock = collections.Counter(), [], threading.Lock()
-    end = time.monotonic() + 60 * options.minutes
     bomb, cut = png(9000, 9000), png(64, 64)[:-20]
 
     def raw(name="", signature="stylize_bytes", key="image_bytes", value=None):
@@ -199,6 +198,7 @@ def soak(options):
         ]
         threads = [threading.Thread(target=work, args=(i,)) for i in range(options.clients[0])]
         before = memory_mb(process)
+        end = time.monotonic() + 60 * options.minutes
         for thread in threads:
             thread.start()
         samples = []
