@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import Recipe
-from tfstyle.images import MIN_SIDE, check_output_path, read_image, resize, save_image
-from tfstyle.presets import RECIPES
+from tfstyle.config.settings import Recipe
+from tfstyle.pictures.images import MIN_SIDE, check_output_path, read_image, resize, save_image
+from tfstyle.config.presets import RECIPES
 
 _TUTORIAL = RECIPES["tutorial"]
 
@@ -53,7 +53,8 @@ def run(arguments):
     pictures = {label: read_image(path) for label, path in paths.items()}
     rgb = {label: resize(picture.rgb, options.size) for label, picture in pictures.items()}
     load_tensorflow()
-    from tfstyle import features, inspection
+    from tfstyle.networks import features
+    from tfstyle.painting import inspection
 
     with contextlib.redirect_stdout(sys.stderr):  # Keras' progress of downloads
         network = features.load_network(options.network)

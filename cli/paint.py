@@ -10,12 +10,12 @@ from typing import Annotated
 import tyro
 from PIL import ExifTags, Image
 
-from tfstyle import zoo
+from tfstyle.painting import zoo
 from tfstyle.cli import flags, photos
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import PaintConfig
-from tfstyle.images import read_image, save_image
-from tfstyle.transfer import paint_photos
+from tfstyle.config.settings import PaintConfig
+from tfstyle.pictures.images import read_image, save_image
+from tfstyle.painting.doors import paint_photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def run(arguments):
     if not many:
         read_image(jobs[0][0])  # a bad file is reported before the network is loaded
     load_tensorflow()
-    from tfstyle.painting import TOGETHER, checked_weights
+    from tfstyle.painting.sizes import TOGETHER, checked_weights
 
     if options.style_weights:
         checked_weights(zoo.load(style.path), options.style_weights)

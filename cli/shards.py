@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.data import Photos, write_shards
+from tfstyle.training.data import Photos, write_shards
 
 
 def shards(

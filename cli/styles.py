@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from tfstyle import zoo
+from tfstyle.painting import zoo
 
 
 def styles(

@@ -9,10 +9,10 @@ import tyro
 
 from tfstyle.cli import flags, hub, paint
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import Recipe
-from tfstyle.images import check_output_path, read_image, save_image
-from tfstyle.presets import recipe_with
-from tfstyle.transfer import stylize
+from tfstyle.config.settings import Recipe
+from tfstyle.pictures.images import check_output_path, read_image, save_image
+from tfstyle.config.presets import recipe_with
+from tfstyle.painting.doors import stylize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def run(arguments):
     )
     style = [read_image(path) for path in options.style]
     load_tensorflow()
-    from tfstyle import callbacks
+    from tfstyle.optimize import callbacks
 
     interrupt, record = callbacks.StopOnInterrupt(), callbacks.Record()
     watchers = [interrupt, record, callbacks.Progress()]

@@ -7,8 +7,8 @@ from pathlib import Path
 from tfstyle.cli import flags
 from tfstyle.cli.main import report_errors
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import TrainConfig
-from tfstyle.presets import training_with
+from tfstyle.config.settings import TrainConfig
+from tfstyle.config.presets import training_with
 
 SHOWN = 20  # photographs that could not be used
 
@@ -52,9 +52,9 @@ def run(arguments):
     """Train as `arguments` say; return the exit code."""
     options = parse(arguments)
     load_tensorflow()
-    from tfstyle.callbacks import StopOnInterrupt
-    from tfstyle.data import Photos
-    from tfstyle.training import train
+    from tfstyle.optimize.callbacks import StopOnInterrupt
+    from tfstyle.training.data import Photos
+    from tfstyle.training.feed_forward import train
 
     interrupt, photos = StopOnInterrupt(), Photos(options.content)
     network = train(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from tfstyle import zoo
+from tfstyle.painting import zoo
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 
 

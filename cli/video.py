@@ -13,7 +13,7 @@ import tyro
 from tfstyle.cli import flags
 from tfstyle.cli.paint import with_style_flag
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import PaintConfig
+from tfstyle.config.settings import PaintConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,8 @@ def run(arguments):
     options = parse(arguments)
     load_tensorflow()
     logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every upright film
-    from tfstyle.callbacks import clock
-    from tfstyle.video import stylize_video
+    from tfstyle.optimize.callbacks import clock
+    from tfstyle.painting.films import stylize_video
 
     begun, interrupted, shown = None, False, 0.0
 

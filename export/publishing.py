@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from tfstyle import zoo
+from tfstyle.painting import zoo
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import freeze, labels, style_index, thumbnails
 from tfstyle.export.parity import verify

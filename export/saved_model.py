@@ -14,7 +14,7 @@ from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import describe, freeze, licence, thumbnails
 from tfstyle.export.signatures import make_servable
 from tfstyle.export.warmup import write_warmup
-from tfstyle.hub import version_folder
+from tfstyle.painting.hub import version_folder
 
 
 def write_saved_model(network, folder, config=None, *, check=None):
@@ -29,7 +29,7 @@ def write_saved_model(network, folder, config=None, *, check=None):
     style weights; default: the first style).
 
     Args:
-        network: `tfstyle.networks.Generator`.
+        network: `tfstyle.networks.generators.Generator`.
         folder: Folder of all versions, such as `models/wave`; made if it does not exist.
         config: `ExportConfig`.
         check: Function that is called with the path of what was written before it gets its number

@@ -22,9 +22,9 @@ import tensorflow as tf
 from PIL import Image
 
 import tfstyle
-from tfstyle import zoo
-from tfstyle.features import load_network
-from tfstyle.networks import GENERATORS
+from tfstyle.painting import zoo
+from tfstyle.networks.features import load_network
+from tfstyle.networks.generators import GENERATORS
 
 ROOT = Path(__file__).parents[1]
 # After a plain install, `python -m pytest` finds the checkout's tfstyle/, where no cli/ is.

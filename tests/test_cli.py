@@ -16,8 +16,8 @@ import tfstyle
 from tfstyle.cli import main as cli
 from tfstyle.cli import paint, photos, video
 from tfstyle.cli.stylize import parse
-from tfstyle.config import PaintConfig, Recipe
-from tfstyle.presets import RECIPES, recipe_with
+from tfstyle.config.settings import PaintConfig, Recipe
+from tfstyle.config.presets import RECIPES, recipe_with
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_stylize_paints_photographs_of_one_size_together(album, monkeypatch):
 
     paint_photos = paint.paint_photos
     monkeypatch.setattr(paint, "paint_photos", watched)
-    monkeypatch.setattr("tfstyle.painting.TOGETHER", 3 * 1200)
+    monkeypatch.setattr("tfstyle.painting.sizes.TOGETHER", 3 * 1200)
     assert cli.main(["stylize", *names, "ripple", "-o", "out"]) == 0
     assert shapes == [[(40, 30)], [(30, 40)] * 3, [(30, 40)], [(40, 30)]]
     for name in names:
@@ -369,7 +369,7 @@ def test_styles_saves_thumbnails(tiny_zoo, tmp_path):
     assert cli.main(["styles", "--thumbnails", str(tmp_path / "small" / "pictures")]) == 0
     files = sorted((tmp_path / "small" / "pictures").iterdir())
     assert [file.name for file in files] == ["calm.jpg", "ripple.jpg", "storm.jpg"]
-    encoded = tfstyle.zoo.styles()["calm"].card["styles"][0]["thumbnail"]
+    encoded = tfstyle.painting.zoo.styles()["calm"].card["styles"][0]["thumbnail"]
     expected = Image.open(io.BytesIO(base64.b64decode(encoded)))
     assert Image.open(files[0]).tobytes() == expected.tobytes()
 
@@ -414,7 +414,7 @@ def test_video_paints_a_film(arguments, capsys):
 
 @pytest.mark.usefixtures("film")
 def test_video_stopped_by_ctrl_c_keeps_what_is_painted(monkeypatch, capsys):
-    from tfstyle.video import Painter
+    from tfstyle.painting.films import Painter
 
     class Interrupted(Painter):
         def __call__(self, frame):
@@ -422,7 +422,7 @@ def test_video_stopped_by_ctrl_c_keeps_what_is_painted(monkeypatch, capsys):
                 signal.raise_signal(signal.SIGINT)
             return super().__call__(frame)
 
-    monkeypatch.setattr("tfstyle.video.Painter", Interrupted)
+    monkeypatch.setattr("tfstyle.painting.films.Painter", Interrupted)
     before = signal.getsignal(signal.SIGINT)
     assert cli.main(["video", "film.gif", "ripple", "-o", "out.gif"]) == 130
     assert signal.getsignal(signal.SIGINT) is before

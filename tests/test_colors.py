@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfstyle.colors import keep_colors, recolor
+from tfstyle.pictures.colors import keep_colors, recolor
 
 LUMA = (0.299, 0.587, 0.114)
 

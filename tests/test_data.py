@@ -15,8 +15,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfstyle import data
-from tfstyle.data import Photos, batches, write_shards
+from tfstyle.training import data
+from tfstyle.training.data import Photos, batches, write_shards
 
 SIDE = 24
 WHOLE = {"size": SIDE, "short_sides": (SIDE, SIDE)}  # the whole of a picture of SIDE by SIDE
@@ -532,7 +532,7 @@ def test_batches_change_with_the_seed(steps):
 
 ENDING = """
 import sys, time
-from tfstyle.data import Photos, batches
+from tfstyle.training.data import Photos, batches
 photos = Photos(sys.argv[1])
 read = photos.read
 photos.read = lambda number: (time.sleep(0.05), read(number))[1]

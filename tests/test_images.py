@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tfstyle import images
-from tfstyle.images import Picture, check_output_path, read_image, resize, save_image, to_pil
+from tfstyle.pictures import images
+from tfstyle.pictures.images import Picture, check_output_path, read_image, resize, save_image, to_pil
 
 HEIGHT, WIDTH = 20, 24
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp")

@@ -27,7 +27,7 @@ import sys
 sys.modules["tensorflow"] = None  # as if it were not installed
 {network}
 import tfstyle
-from tfstyle import optimize
+from tfstyle.optimize import picture as optimize
 
 optimize.load_network = lambda *args: network
 photo, painting = np.random.default_rng(0).random((2, 32, 40, 3), np.float32)
@@ -44,7 +44,7 @@ for recipe in ("default", "tutorial"):
 
 TRAIN = """
 {network}
-from tfstyle import training
+from tfstyle.training import feed_forward as training
 
 class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):

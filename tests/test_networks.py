@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfstyle.networks import (
+from tfstyle.networks.generators import (
     GENERATORS,
     PIXELS,
     Canvas,

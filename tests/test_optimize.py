@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfstyle.optimize import optimize_image
-from tfstyle.presets import RECIPES, recipe_with
+from tfstyle.optimize.picture import optimize_image
+from tfstyle.config.presets import RECIPES, recipe_with
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 
@@ -64,9 +64,9 @@ def test_a_run_lowers_the_loss_and_repeats_exactly(optimizer):
 
 
 def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
-    from tfstyle.features import FeatureExtractor
-    from tfstyle.model import StyleContentModel
-    from tfstyle.networks import Canvas
+    from tfstyle.networks.features import FeatureExtractor
+    from tfstyle.losses.model import StyleContentModel
+    from tfstyle.networks.generators import Canvas
 
     recipe, watch = recipe_with(**SMALL, optimizer="lbfgs"), Watch()
     result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])
@@ -141,9 +141,9 @@ def test_nan_names_the_step(optimizer):
 def test_tutorial_reaches_the_losses_of_an_independent_implementation(data, vgg, monkeypatch):
     """Total losses measured in another code of the same recipe, on the same pictures."""
     import tfstyle
-    from tfstyle.callbacks import Record
+    from tfstyle.optimize.callbacks import Record
 
-    monkeypatch.setattr("tfstyle.optimize.load_network", lambda *args: vgg)
+    monkeypatch.setattr("tfstyle.optimize.picture.load_network", lambda *args: vgg)
     record = Record()
     tfstyle.stylize(
         data / "content/city.jpg",

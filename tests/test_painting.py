@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfstyle import painting
-from tfstyle.config import PaintConfig
-from tfstyle.images import resize
-from tfstyle.networks import GENERATORS
-from tfstyle.painting import (
+from tfstyle.painting import sizes as painting
+from tfstyle.config.settings import PaintConfig
+from tfstyle.pictures.images import resize
+from tfstyle.networks.generators import GENERATORS
+from tfstyle.painting.sizes import (
     checked_weights,
     exact_moments,
     load_painter,

@@ -29,7 +29,7 @@ def small_world(tmp_path, monkeypatch, fake_vgg):
     for name in ("cat.jpg", "starry_night.jpg", "wave.jpg", "painting.jpg", "photos/dog.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
     iio.imwrite("film.mp4", np.zeros((4, 32, 48, 3), np.uint8), fps=8)
-    from tfstyle import transfer
+    from tfstyle.painting import doors as transfer
 
     plain = transfer.recipe_with
 

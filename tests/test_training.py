@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle import distribution, training
-from tfstyle.config import TrainConfig
-from tfstyle.data import Photos
-from tfstyle.presets import training_with
-from tfstyle.training import train
+from tfstyle.training import devices as distribution
+from tfstyle.training import feed_forward as training
+from tfstyle.config.settings import TrainConfig
+from tfstyle.training.data import Photos
+from tfstyle.config.presets import training_with
+from tfstyle.training.feed_forward import train
 from tfstyle.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -468,7 +469,7 @@ if settings.get("devices"):
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * settings["devices"],
     )
-from tfstyle import training
+from tfstyle.training import feed_forward as training
 
 class Hang(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):

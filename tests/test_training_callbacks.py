@@ -10,19 +10,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfstyle import training_callbacks
-from tfstyle.data import Photos
-from tfstyle.images import to_pil
-from tfstyle.presets import training_with
-from tfstyle.training import train
-from tfstyle.training_callbacks import (
+from tfstyle.training import watching as training_callbacks
+from tfstyle.training.data import Photos
+from tfstyle.pictures.images import to_pil
+from tfstyle.config.presets import training_with
+from tfstyle.training.feed_forward import train
+from tfstyle.training.watching import (
     NAN_STEPS,
     BatchNaN,
     Sheet,
     TensorBoard,
     TrainingProgress,
 )
-from tfstyle.training_run import Run
+from tfstyle.training.run import Run
 
 CONFIG = training_with(sizes=(32, 64), steps=1000, batch_size=4)
 

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 import tfstyle
-from tfstyle import zoo
-from tfstyle.colors import keep_colors
-from tfstyle.config import PaintConfig
-from tfstyle.images import read_image, resize, to_pil
-from tfstyle.painting import paint
-from tfstyle.transfer import paint_photos
+from tfstyle.painting import zoo
+from tfstyle.pictures.colors import keep_colors
+from tfstyle.config.settings import PaintConfig
+from tfstyle.pictures.images import read_image, resize, to_pil
+from tfstyle.painting.sizes import paint
+from tfstyle.painting.doors import paint_photos
 
 FAST = {"size": 40, "steps": 2, "scales": (1.0,), "precision": "float32"}
 
@@ -93,7 +93,7 @@ def test_color_content_keeps_the_photographs_chroma(painting):
 
 @pytest.mark.usefixtures("fake_vgg")
 def test_color_recolor_paints_with_a_recolored_painting(photo, painting):
-    from tfstyle.colors import recolor
+    from tfstyle.pictures.colors import recolor
 
     rgb = resize(read_image(photo).rgb, FAST["size"])
     recolored = recolor(read_image(painting).rgb, rgb)
@@ -119,7 +119,7 @@ def test_stylize_refuses_bad_input(photo, painting, arguments, error, text, monk
     def too_late(*args, **kwargs):
         raise AssertionError("the loss network was loaded before the input was checked")
 
-    monkeypatch.setattr("tfstyle.features.load_network", too_late)
+    monkeypatch.setattr("tfstyle.networks.features.load_network", too_late)
     with pytest.raises(error, match=text):
         tfstyle.stylize(photo, **({"style": painting} | arguments))
 

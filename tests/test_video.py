@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle import video, zoo
-from tfstyle.colors import keep_colors
-from tfstyle.config import PaintConfig
-from tfstyle.images import resize
-from tfstyle.painting import paint, paint_batch, picture_moments
-from tfstyle.video import Painter, stylize_video
+from tfstyle.painting import films as video
+from tfstyle.painting import zoo
+from tfstyle.pictures.colors import keep_colors
+from tfstyle.config.settings import PaintConfig
+from tfstyle.pictures.images import resize
+from tfstyle.painting.sizes import paint, paint_batch, picture_moments
+from tfstyle.painting.films import Painter, stylize_video
 
 pytestmark = pytest.mark.usefixtures("tiny_zoo")
 
@@ -386,7 +387,7 @@ def test_first_frame_is_painted_as_a_photograph(tiny_painter):
 
 
 def test_painter_takes_statistics_as_the_config_says(tiny_painter, monkeypatch):
-    monkeypatch.setattr("tfstyle.painting.SAMPLE", 16)
+    monkeypatch.setattr("tfstyle.painting.sizes.SAMPLE", 16)
     frame = noisy(1)[0]
     config = PaintConfig(statistics="sampled", stroke_size=0.5)
     expected = paint(tiny_painter(), frame, config)

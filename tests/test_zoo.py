@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle import zoo
+from tfstyle.painting import zoo
 
 FOLDER = zoo.FOLDER
 SHIPPED = sorted(FOLDER.glob("*.keras"))

@@ -1,8 +1,8 @@
 """Neural style transfer in Keras 3 and TensorFlow, from one picture to a served model."""
 
-from tfstyle.config import Recipe
-from tfstyle.presets import RECIPES
-from tfstyle.transfer import stylize
+from tfstyle.config.settings import Recipe
+from tfstyle.config.presets import RECIPES
+from tfstyle.painting.doors import stylize
 from tfstyle.version import __version__
 
 __all__ = ["RECIPES", "Recipe", "__version__", "stylize"]

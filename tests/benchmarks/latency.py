@@ -51,8 +51,8 @@ def painter_of(way, path, size, threads):
         signature = tf.saved_model.load(path).signatures["serving_default"]
         image = tf.constant(pixels)
         return lambda: signature(image=image)["stylized"].numpy()
-    from tfstyle import zoo
-    from tfstyle.painting import paint
+    from tfstyle.painting import zoo
+    from tfstyle.painting.sizes import paint
 
     network = zoo.load(path)
     return lambda: paint(network, pixels[0])
@@ -84,7 +84,7 @@ def row(label, way, path, size, threads, seconds):
 
 def export(style, way, folder):
     """Return the path of a style exported for this way."""
-    from tfstyle import zoo
+    from tfstyle.painting import zoo
     from tfstyle.export.config import ExportConfig
     from tfstyle.export.litert import write_litert
     from tfstyle.export.saved_model import write_saved_model

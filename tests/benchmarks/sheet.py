@@ -18,8 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from PIL import Image
 
 import tfstyle
-from tfstyle.callbacks import Progress, Record
-from tfstyle.images import read_image, save_image, to_pil
+from tfstyle.optimize.callbacks import Progress, Record
+from tfstyle.pictures.images import read_image, save_image, to_pil
 
 GAP = 8
 

@@ -43,10 +43,10 @@ def tutorial_step(network, content, style):
 
 def tfstyle_step(network, content, style, precision):
     """Return what the optimizers of tfstyle call."""
-    from tfstyle.features import FeatureExtractor
-    from tfstyle.model import StyleContentModel
-    from tfstyle.networks import Canvas
-    from tfstyle.presets import recipe_with
+    from tfstyle.networks.features import FeatureExtractor
+    from tfstyle.losses.model import StyleContentModel
+    from tfstyle.networks.generators import Canvas
+    from tfstyle.config.presets import recipe_with
 
     recipe = recipe_with("tutorial")
     extractor = FeatureExtractor(
@@ -99,7 +99,7 @@ def speed(options):
     """Print seconds per step of each implementation, measured in turn."""
     import numpy as np
 
-    from tfstyle.features import fastest_precision, load_network
+    from tfstyle.networks.features import fastest_precision, load_network
 
     network = load_network()
     rng = np.random.default_rng(0)

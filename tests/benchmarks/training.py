@@ -18,9 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from tfstyle.data import Photos
-from tfstyle.model import LOSSES
-from tfstyle.training import train
+from tfstyle.training.data import Photos
+from tfstyle.losses.model import LOSSES
+from tfstyle.training.feed_forward import train
 
 
 class Quality(keras.callbacks.Callback):

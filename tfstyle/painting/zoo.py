@@ -95,6 +95,6 @@ def load(path):
 
 @functools.lru_cache(maxsize=8)
 def _load(path, time):
-    from tfstyle.painting import load_painter
+    from tfstyle.painting.sizes import load_painter
 
     return load_painter(path)

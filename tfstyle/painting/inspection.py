@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 from PIL import Image, ImageDraw, ImageFont
 
-from tfstyle.config import LAYERS
-from tfstyle.features import FeatureExtractor
-from tfstyle.images import resize, to_pil
+from tfstyle.config.settings import LAYERS
+from tfstyle.networks.features import FeatureExtractor
+from tfstyle.pictures.images import resize, to_pil
 
 
 class LayerRow(NamedTuple):
@@ -54,7 +54,7 @@ def layer_statistics(network, rgb, layers):
     """Measure the features and Gram matrices of a picture, in the order of `layers`.
 
     Args:
-        network: A loss network, see `tfstyle.features.load_network`.
+        network: A loss network, see `tfstyle.networks.features.load_network`.
         rgb: Float array `(height, width, 3)`, [0, 1].
         layers: Names of layers; the list returned has a `LayerStatistics` for each.
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from tfstyle import colors, hub, zoo
-from tfstyle.config import HubConfig, PaintConfig, Recipe, with_fields
-from tfstyle.images import Picture, read_image, resize, to_pil
-from tfstyle.presets import recipe_with
+from tfstyle.pictures import colors
+from tfstyle.painting import hub
+from tfstyle.painting import zoo
+from tfstyle.config.settings import HubConfig, PaintConfig, Recipe, with_fields
+from tfstyle.pictures.images import Picture, read_image, resize, to_pil
+from tfstyle.config.presets import recipe_with
 
 
 def stylize(
@@ -25,7 +27,7 @@ def stylize(
     Args:
         content: The photograph: a path, bytes, a binary file, a PIL image, or an array
             `(height, width, 3)` of uint8, uint16 or float in [0, 1]; details at
-            `tfstyle.images.read_image`.
+            `tfstyle.pictures.images.read_image`.
         style: The painting in any of these forms, or a list of several: the photograph is painted
             by optimization. Or a trained style, which paints at once: a name that `tfstyle styles`
             lists, or the path of a `.keras` file that `tfstyle-train` wrote. With `model`, one
@@ -35,16 +37,16 @@ def stylize(
         model: A SavedModel to paint with at once: its address on TensorFlow Hub, such as
             "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2", which takes a
             painting; or its folder, such as one that `tfstyle export` wrote, which takes none.
-            Details at `tfstyle.hub.load`.
+            Details at `tfstyle.painting.hub.load`.
         style_weights: Positive weights of several paintings, by default equal ones; or a weight
             for each style of a trained network of several.
         start_from: Picture to start from, in any of these forms. Default: what the recipe says.
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
-        callbacks: Keras callbacks, such as `tfstyle.callbacks.Progress()`.
+        callbacks: Keras callbacks, such as `tfstyle.optimize.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
-            photograph's own size. For a trained style, fields of `tfstyle.config.PaintConfig`:
+            photograph's own size. For a trained style, fields of `tfstyle.config.settings.PaintConfig`:
             `strength=0.8, stroke_size=1.5`; there the photograph's own size is the default. With
-            `model`, fields of `tfstyle.config.HubConfig`: `style_size=256`.
+            `model`, fields of `tfstyle.config.settings.HubConfig`: `style_size=256`.
 
     Returns:
         `PIL.Image.Image`, RGB, or RGBA where the photograph has transparent parts; its long side
@@ -105,7 +107,7 @@ def stylize(
     if recipe.color == "recolor":
         paintings = [colors.recolor(painting, rgb) for painting in paintings]
 
-    from tfstyle.optimize import optimize_image  # loads Keras, after all that can go wrong before
+    from tfstyle.optimize.picture import optimize_image  # loads Keras, after all that can go wrong before
 
     stylized = optimize_image(
         rgb,
@@ -123,8 +125,8 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
     """Paint photographs of one size with a trained style.
 
     Args:
-        photos: List of `tfstyle.images.Picture` of one shape.
-        style: `tfstyle.zoo.Style`.
+        photos: List of `tfstyle.pictures.images.Picture` of one shape.
+        style: `tfstyle.painting.zoo.Style`.
         config: `PaintConfig`.
         style_weights: A weight for each style of the network. Default: `style` alone.
 
@@ -134,7 +136,7 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
     Raises:
         ValueError: If the style weights cannot be used.
     """
-    from tfstyle.painting import paint_batch
+    from tfstyle.painting.sizes import paint_batch
 
     config = config or PaintConfig()
     network = zoo.load(style.path)

@@ -12,16 +12,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfstyle.data import Photos, batches
-from tfstyle.distribution import strategy_for
-from tfstyle.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.images import check_output_path, read_image, resize, to_pil
-from tfstyle.model import StyleContentModel
-from tfstyle.networks import GENERATORS
-from tfstyle.painting import load_painter, paint
-from tfstyle.presets import training_with
-from tfstyle.training_callbacks import BatchNaN, Sheet, TensorBoard, TrainingProgress
-from tfstyle.training_run import Run
+from tfstyle.training.data import Photos, batches
+from tfstyle.training.devices import strategy_for
+from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.pictures.images import check_output_path, read_image, resize, to_pil
+from tfstyle.losses.model import StyleContentModel
+from tfstyle.networks.generators import GENERATORS
+from tfstyle.painting.sizes import load_painter, paint
+from tfstyle.config.presets import training_with
+from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
+from tfstyle.training.run import Run
 from tfstyle.version import __version__
 
 
@@ -48,7 +48,7 @@ def train(
 
     Args:
         style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
-        content: Photographs to train on: what `tfstyle.data.Photos` takes, or a `Photos`, whose
+        content: Photographs to train on: what `tfstyle.training.data.Photos` takes, or a `Photos`, whose
             `bad` then tells which could not be used.
         output: Path of the network to write, ending in `.keras`.
         config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.

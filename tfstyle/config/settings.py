@@ -39,7 +39,7 @@ class Losses:
     content_layer_weights: tuple[float, ...] = ()
     """Weight of each content layer; empty: their mean."""
     content_norm: Literal["mean", "half_mean", "sum", "half_sum", "relative"] = "relative"
-    """Form of the content loss, see `tfstyle.losses.content_loss`."""
+    """Form of the content loss, see `tfstyle.losses.equations.content_loss`."""
     content_weight: float = 1.0
     """Weight of the content loss."""
 
@@ -48,16 +48,16 @@ class Losses:
     style_layer_weights: tuple[float, ...] = ()
     """Weight of each style layer; empty: their mean."""
     style_norm: Literal["mean", "gatys", "pixels", "channels", "relative"] = "relative"
-    """Form of the style loss, see `tfstyle.losses.style_loss`."""
+    """Form of the style loss, see `tfstyle.losses.equations.style_loss`."""
     style_weight: float = 1.0
     """Weight of the style loss: higher paints more freely."""
 
     tv_norm: Literal["absolute", "power", "smooth"] = "absolute"
-    """Form of the total variation, see `tfstyle.losses.total_variation`."""
+    """Form of the total variation, see `tfstyle.losses.equations.total_variation`."""
     tv_weight: float = 0.0
     """Weight of the total variation: higher gives smoother areas."""
     grid_weight: float = 0.0
-    """Weight of what repeats every four pixels, see `tfstyle.losses.grid_variation`."""
+    """Weight of what repeats every four pixels, see `tfstyle.losses.equations.grid_variation`."""
 
     def __post_init__(self):
         _check_types(self)
@@ -291,7 +291,7 @@ class PaintConfig(OnePass):
 
 @dataclass(frozen=True, kw_only=True)
 class HubConfig(OnePass):
-    """How to paint with a SavedModel, see `tfstyle.hub`."""
+    """How to paint with a SavedModel, see `tfstyle.painting.hub`."""
 
     style_size: int = 256
     """Long side in pixels that the painting is shown to the network at; Magenta's was trained

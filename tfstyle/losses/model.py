@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfstyle.losses import content_loss, grid_variation, style_loss, total_variation
+from tfstyle.losses.equations import content_loss, grid_variation, style_loss, total_variation
 
 LOSSES = ("loss", "content_loss", "style_loss", "total_variation")
 

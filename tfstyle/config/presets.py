@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfstyle.config import Recipe, TrainConfig, with_fields
+from tfstyle.config.settings import Recipe, TrainConfig, with_fields
 
 _FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.images import MIN_SIDE, resize
+from tfstyle.pictures.images import MIN_SIDE, resize
 
 FILE = "saved_model.pb"
 PADDED = 32  # a result that is larger by less was padded for the network's strides: cut that off
@@ -127,7 +127,7 @@ class HubPainter:
             ValueError: If a painting is missing or not taken, the style weights cannot be used, or
                 the SavedModel cannot paint these pictures.
         """
-        from tfstyle.painting import checked_weights
+        from tfstyle.painting.sizes import checked_weights
 
         if self.takes_painting and painting is None:
             raise ValueError(

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-from tfstyle import colors, zoo
-from tfstyle.config import PaintConfig
-from tfstyle.images import check_output_path, resize, to_pil
-from tfstyle.painting import TOGETHER, checked_weights, paint, paint_batch, picture_moments
+from tfstyle.pictures import colors
+from tfstyle.painting import zoo
+from tfstyle.config.settings import PaintConfig
+from tfstyle.pictures.images import check_output_path, resize, to_pil
+from tfstyle.painting.sizes import TOGETHER, checked_weights, paint, paint_batch, picture_moments
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
 COPIED_SOUND = ("aac", "ac3", "alac")  # what all these files hold as it is
