@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli import flags, photos
-from tfstyle.pictures.images import save_image
+from tfstyle.pictures import save_image
 
 
 @dataclass(frozen=True, kw_only=True)

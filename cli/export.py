@@ -6,11 +6,11 @@ from pathlib import Path
 
 import tyro
 
-from tfstyle.painting import zoo
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 from tfstyle.export.config import ExportConfig
-from tfstyle.pictures.images import check_output_path
+from tfstyle.painting import zoo
+from tfstyle.pictures import check_output_path
 
 
 @dataclass(frozen=True, kw_only=True)

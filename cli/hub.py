@@ -8,9 +8,9 @@ import tyro
 
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config.settings import HubConfig
-from tfstyle.pictures.images import check_output_path, read_image, save_image
+from tfstyle.config import HubConfig
 from tfstyle.painting.doors import stylize
+from tfstyle.pictures import check_output_path, read_image, save_image
 
 
 @dataclass(frozen=True, kw_only=True)

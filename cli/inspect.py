@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config.settings import Recipe
-from tfstyle.pictures.images import MIN_SIDE, check_output_path, read_image, resize, save_image
-from tfstyle.config.presets import RECIPES
+from tfstyle.config import RECIPES, Recipe
+from tfstyle.pictures import MIN_SIDE, check_output_path, read_image, resize, save_image
 
 _TUTORIAL = RECIPES["tutorial"]
 

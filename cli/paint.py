@@ -10,12 +10,12 @@ from typing import Annotated
 import tyro
 from PIL import ExifTags, Image
 
-from tfstyle.painting import zoo
 from tfstyle.cli import flags, photos
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config.settings import PaintConfig
-from tfstyle.pictures.images import read_image, save_image
+from tfstyle.config import PaintConfig
+from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
+from tfstyle.pictures import read_image, save_image
 
 
 @dataclass(frozen=True, kw_only=True)

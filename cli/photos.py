@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tfstyle.pictures.images import SAVE_SUFFIXES, check_output_path
+from tfstyle.pictures import SAVE_SUFFIXES, check_output_path
 
 
 def with_outputs(content, output):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import tyro
 
-from tfstyle.config.presets import RECIPES, recipe_with
+from tfstyle.config import RECIPES, recipe_with
 
 
 def recipes(name: Annotated[str | None, tyro.conf.Positional] = None) -> None:

@@ -9,10 +9,9 @@ import tyro
 
 from tfstyle.cli import flags, hub, paint
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config.settings import Recipe
-from tfstyle.pictures.images import check_output_path, read_image, save_image
-from tfstyle.config.presets import recipe_with
+from tfstyle.config import Recipe, recipe_with
 from tfstyle.painting.doors import stylize
+from tfstyle.pictures import check_output_path, read_image, save_image
 
 
 @dataclass(frozen=True, kw_only=True)

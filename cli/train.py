@@ -7,8 +7,7 @@ from pathlib import Path
 from tfstyle.cli import flags
 from tfstyle.cli.main import report_errors
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config.settings import TrainConfig
-from tfstyle.config.presets import training_with
+from tfstyle.config import TrainConfig, training_with
 
 SHOWN = 20  # photographs that could not be used
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from tfstyle.painting import zoo
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
+from tfstyle.painting import zoo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import tyro
 from tfstyle.cli import flags
 from tfstyle.cli.paint import with_style_flag
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config.settings import PaintConfig
+from tfstyle.config import PaintConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.pictures.images import SAVE_SUFFIXES, read_image, resize
+from tfstyle.pictures import SAVE_SUFFIXES, read_image, resize
 
 PICTURES = Path(str(files("tfstyle"))) / "pictures"
 SHIPPED = (PICTURES / "lake.jpg", PICTURES / "brushwork.jpg")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tfstyle.pictures.images import MIN_SIDE
+from tfstyle.pictures import MIN_SIDE
 
 Format = Literal["saved-model", "litert", "android"]
 Precision = Literal["float32", "float16", "dynamic", "int8"]

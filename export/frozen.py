@@ -5,7 +5,7 @@ import base64
 import numpy as np
 from keras import ops
 
-from tfstyle.networks.generators import ResidualBlock
+from tfstyle.networks import ResidualBlock
 from tfstyle.version import __version__
 
 
@@ -13,7 +13,7 @@ def freeze(network, config):
     """Copy a network as it is exported.
 
     Args:
-        network: `tfstyle.networks.generators.Generator`, trained in any precision.
+        network: `tfstyle.networks.Generator`, trained in any precision.
         config: `ExportConfig`; says which style.
 
     Returns:

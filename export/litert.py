@@ -13,7 +13,7 @@ import numpy as np
 from tfstyle.export.calibration import calibration_pictures
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.report import write_text
-from tfstyle.pictures.images import MIN_SIDE
+from tfstyle.pictures import MIN_SIDE
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -44,7 +44,7 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     JSON is in the file, too: the metadata buffer named `tfstyle.json`.
 
     Args:
-        network: `tfstyle.networks.generators.Generator`.
+        network: `tfstyle.networks.Generator`.
         path: Path to write to, `.tflite`.
         config: `ExportConfig` of format "litert" or "android".
         calibration: Photographs, files or folders, that the ranges of int8 are taken from.

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.config.settings import PaintConfig
+from tfstyle.config import PaintConfig
 from tfstyle.export.calibration import SHIPPED, cover, picture_files
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.footprint import peak_memory_mb
 from tfstyle.export.frozen import freeze
 from tfstyle.export.report import TOLERANCES, Report, Row
-from tfstyle.pictures.images import read_image, resize, to_pil
 from tfstyle.painting.sizes import paint
+from tfstyle.pictures import read_image, resize, to_pil
 
 SHIPPED_SIDES = (256, 511, 767)  # an odd one, and one that no network's multiple divides
 LARGEST_SIDE = 1024
@@ -29,7 +29,7 @@ def verify(path, network, photographs=()):
 
     Args:
         path: What `write_saved_model` or `write_litert` wrote.
-        network: The `tfstyle.networks.generators.Generator` that was exported. It is made to paint in float32,
+        network: The `tfstyle.networks.Generator` that was exported. It is made to paint in float32,
             too.
         photographs: Files, or folders of files, reduced to 1024 px where larger; for a file of a
             fixed size, the middle of each. Default: the lake that ships with the package, in

@@ -5,11 +5,11 @@ import json
 import re
 from pathlib import Path
 
-from tfstyle.painting import zoo
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import freeze, labels, style_index, thumbnails
 from tfstyle.export.parity import verify
 from tfstyle.export.report import ParityError, write_text
+from tfstyle.painting import zoo
 
 ANDROID_SIZES = (256, 512)
 

@@ -29,7 +29,7 @@ def write_saved_model(network, folder, config=None, *, check=None):
     style weights; default: the first style).
 
     Args:
-        network: `tfstyle.networks.generators.Generator`.
+        network: `tfstyle.networks.Generator`.
         folder: Folder of all versions, such as `models/wave`; made if it does not exist.
         config: `ExportConfig`.
         check: Function that is called with the path of what was written before it gets its number

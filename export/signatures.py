@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfstyle.pictures.images import MIN_SIDE
+from tfstyle.pictures import MIN_SIDE
 
 JPEG_QUALITY = 95
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"  # how files begin

@@ -17,7 +17,7 @@ import grpc
 import numpy as np
 from PIL import Image
 
-from tfstyle.pictures.images import read_image, read_plain_jpeg, resize, to_pil
+from tfstyle.pictures import read_image, read_plain_jpeg, resize, to_pil
 from tfstyle.serving.wire import (
     PREDICT,
     PredictRequest,
@@ -129,7 +129,7 @@ class StyleClient:
 
         Args:
             picture: A path, bytes, a binary file, a PIL image or an array; details at
-                `tfstyle.pictures.images.read_image`. As a file, a JPEG of upright sRGB goes as it is, with
+                `tfstyle.pictures.read_image`. As a file, a JPEG of upright sRGB goes as it is, with
                 its metadata; all else is turned upright and goes as PNG.
             style: Name of the model on the server.
             version: Number of its version. Default: the newest.

@@ -22,9 +22,9 @@ import tensorflow as tf
 from PIL import Image
 
 import tfstyle
-from tfstyle.painting import zoo
+from tfstyle.networks import GENERATORS
 from tfstyle.networks.features import load_network
-from tfstyle.networks.generators import GENERATORS
+from tfstyle.painting import zoo
 
 ROOT = Path(__file__).parents[1]
 # After a plain install, `python -m pytest` finds the checkout's tfstyle/, where no cli/ is.
@@ -65,7 +65,7 @@ def tiny_network():
 @pytest.fixture
 def fake_vgg(monkeypatch, tiny_network):
     """Let every loss network that is loaded be the tiny one."""
-    for module in ("features", "optimize", "training"):
+    for module in ("networks.features", "optimize.picture", "training.feed_forward"):
         monkeypatch.setattr(f"tfstyle.{module}.load_network", lambda *args, **kwargs: tiny_network)
     return tiny_network
 

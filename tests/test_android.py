@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.config.settings import PaintConfig
+from tfstyle.config import PaintConfig
 from tfstyle.export.calibration import SHIPPED
 from tfstyle.export.config import ExportConfig
-from tfstyle.pictures.images import read_image, resize
 from tfstyle.painting.sizes import paint
+from tfstyle.pictures import read_image, resize
 
 PROJECT = Path(__file__).resolve().parent.parent / "export" / "android"
 APP = PROJECT / "app"

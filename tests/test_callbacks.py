@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfstyle.config import Recipe, recipe_with
 from tfstyle.optimize import callbacks
-from tfstyle.config.settings import Recipe
 from tfstyle.optimize.picture import optimize_image
-from tfstyle.config.presets import recipe_with
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 

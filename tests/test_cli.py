@@ -16,8 +16,7 @@ import tfstyle
 from tfstyle.cli import main as cli
 from tfstyle.cli import paint, photos, video
 from tfstyle.cli.stylize import parse
-from tfstyle.config.settings import PaintConfig, Recipe
-from tfstyle.config.presets import RECIPES, recipe_with
+from tfstyle.config import RECIPES, PaintConfig, Recipe, recipe_with
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.training import feed_forward as training
-from tfstyle.painting import zoo
 from tfstyle.cli import train as command
 from tfstyle.cli.train import parse
-from tfstyle.config.presets import TRAININGS, training_with
+from tfstyle.config import TRAININGS, training_with
+from tfstyle.painting import zoo
+from tfstyle.training import feed_forward as training
 
 REQUIRED = ["--style", "wave.png", "--content", "photos", "--output", "a.keras"]
 TINY = (

@@ -8,10 +8,17 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from tfstyle.config.settings import LAYERS, PaintConfig, Recipe, TrainConfig, with_fields
-from tfstyle.losses.equations import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
-from tfstyle.networks.generators import GENERATORS, PIXELS
-from tfstyle.config.presets import RECIPES, recipe_with
+from tfstyle.config import (
+    LAYERS,
+    RECIPES,
+    PaintConfig,
+    Recipe,
+    TrainConfig,
+    recipe_with,
+    with_fields,
+)
+from tfstyle.losses import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
+from tfstyle.networks import GENERATORS, PIXELS
 
 FIRST = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 
@@ -145,7 +152,7 @@ def test_recipe_offers_what_the_modules_offer(field, names):
 
 
 def test_importing_config_loads_no_framework():
-    code = "import sys, tfstyle.config.settings; print({'keras', 'tensorflow', 'jax'} & {*sys.modules})"
+    code = "import sys, tfstyle.config; print({'keras', 'tensorflow', 'jax'} & {*sys.modules})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

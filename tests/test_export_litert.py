@@ -16,7 +16,7 @@ from tfstyle.export.calibration import SHIPPED, calibration_pictures, cover, pic
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import equalize_channels, freeze
 from tfstyle.export.litert import LiteRTPainter, operators, read_metadata, write_litert
-from tfstyle.pictures.images import read_image
+from tfstyle.pictures import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOAT = set(

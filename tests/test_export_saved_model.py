@@ -20,7 +20,7 @@ from tfstyle.export.frozen import freeze
 from tfstyle.export.saved_model import SavedModelPainter, newest_version, write_saved_model
 from tfstyle.export.signatures import encode
 from tfstyle.export.warmup import FILE, replay_warmup
-from tfstyle.pictures.images import read_image
+from tfstyle.pictures import read_image
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from tfstyle.losses import gram_matrix
 from tfstyle.networks import features
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.pictures.images import read_image, resize
-from tfstyle.losses.equations import gram_matrix
+from tfstyle.pictures import read_image, resize
 
 CONTENT = ("block2_conv2", "block4_pool", "block5_conv4")
 STYLE = ("block1_conv1", "block3_conv1", "block5_conv1")

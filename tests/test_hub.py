@@ -12,12 +12,12 @@ import tensorflow as tf
 from PIL import Image
 
 import tfstyle
-from tfstyle.painting import hub
 from tfstyle.cli import main as cli
-from tfstyle.pictures.colors import keep_colors
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.saved_model import write_saved_model
-from tfstyle.pictures.images import resize, to_pil
+from tfstyle.painting import hub
+from tfstyle.pictures import resize, to_pil
+from tfstyle.pictures.colors import keep_colors
 
 PICTURE = tf.TensorSpec([None, None, None, 3], tf.float32)
 

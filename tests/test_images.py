@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tfstyle.pictures import images
-from tfstyle.pictures.images import Picture, check_output_path, read_image, resize, save_image, to_pil
+from tfstyle.pictures import (
+    MIN_SIDE,
+    READ_FORMATS,
+    SAVE_SUFFIXES,
+    Picture,
+    check_output_path,
+    read_image,
+    resize,
+    save_image,
+    to_pil,
+)
 
 HEIGHT, WIDTH = 20, 24
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp")
@@ -468,13 +477,13 @@ def test_read_image_rejects_truncated_files(tmp_path, levels, suffix):
 
 def test_read_image_rejects_small_pictures(tmp_path):
     path = tmp_path / "small.png"
-    Image.new("RGB", (40, images.MIN_SIDE - 1)).save(path)
+    Image.new("RGB", (40, MIN_SIDE - 1)).save(path)
     for source in (path, np.zeros((15, 40)), Image.new("L", (40, 15))):
         with pytest.raises(ValueError, match=r"at least 16 pixels .*, 15 high and 40 wide"):
             read_image(source)
     with pytest.raises(ValueError, match=r"array of shape \(0, 0, 3\), 0 high"):
         read_image(np.zeros((0, 0, 3)))
-    read_image(np.zeros((images.MIN_SIDE, images.MIN_SIDE)))
+    read_image(np.zeros((MIN_SIDE, MIN_SIDE)))
 
 
 def test_read_image_rejects_decompression_bombs():
@@ -619,7 +628,7 @@ def test_to_pil_rejects_nan():
 # save_image, check_output_path
 
 
-@pytest.mark.parametrize("suffix", [*images.SAVE_SUFFIXES, ".PNG"])
+@pytest.mark.parametrize("suffix", [*SAVE_SUFFIXES, ".PNG"])
 def test_save_image_writes_the_format_of_the_suffix(tmp_path, smooth, suffix):
     path = tmp_path / f"out{suffix}"
     save_image(Image.fromarray(smooth), path)
@@ -627,7 +636,7 @@ def test_save_image_writes_the_format_of_the_suffix(tmp_path, smooth, suffix):
     kind = {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper())
     with Image.open(path) as image:
         assert image.format == kind
-        assert kind in images.READ_FORMATS
+        assert kind in READ_FORMATS
     np.testing.assert_allclose(read_image(path).rgb, smooth / 255, atol=0.15)
 
 
@@ -698,7 +707,7 @@ def test_check_output_path_accepts_good_paths(tmp_path, monkeypatch):
 
 
 def test_check_output_path_rejects_bad_paths(tmp_path):
-    choices = ", ".join(images.SAVE_SUFFIXES)
+    choices = ", ".join(SAVE_SUFFIXES)
     for name in ("out.xyz", "out", ".png"):
         with pytest.raises(
             ValueError, match=rf"must end in one of {choices}. Received: '.*{name}'"

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfstyle.painting import inspection
 from tfstyle.cli import main as cli
 from tfstyle.networks.features import IMAGENET_MEAN_BGR
+from tfstyle.painting import inspection
 
 
 def noise(height=32, width=40, seed=0):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tfstyle.losses.equations import (
+from tfstyle.losses import (
     CONTENT_NORMS,
     STYLE_NORMS,
     TV_NORMS,

@@ -4,12 +4,12 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tfstyle.optimize.callbacks import StopOnNaN
+from tfstyle.config import recipe_with
+from tfstyle.losses import content_loss, style_loss, total_variation
+from tfstyle.model import LOSSES, StyleContentModel
+from tfstyle.networks import Canvas
 from tfstyle.networks.features import FeatureExtractor
-from tfstyle.losses.equations import content_loss, style_loss, total_variation
-from tfstyle.losses.model import LOSSES, StyleContentModel
-from tfstyle.networks.generators import Canvas
-from tfstyle.config.presets import recipe_with
+from tfstyle.optimize.callbacks import StopOnNaN
 
 RECIPE = recipe_with(
     content_layers=("block2_conv1", "block3_conv1"),

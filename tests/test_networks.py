@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfstyle.networks.generators import (
+from tfstyle.networks import (
     GENERATORS,
     PIXELS,
     Canvas,

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from tfstyle.config import RECIPES, recipe_with
 from tfstyle.optimize.picture import optimize_image
-from tfstyle.config.presets import RECIPES, recipe_with
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 
@@ -64,9 +64,9 @@ def test_a_run_lowers_the_loss_and_repeats_exactly(optimizer):
 
 
 def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
+    from tfstyle.model import StyleContentModel
+    from tfstyle.networks import Canvas
     from tfstyle.networks.features import FeatureExtractor
-    from tfstyle.losses.model import StyleContentModel
-    from tfstyle.networks.generators import Canvas
 
     recipe, watch = recipe_with(**SMALL, optimizer="lbfgs"), Watch()
     result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])

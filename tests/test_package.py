@@ -13,10 +13,12 @@ import pytest
 import tfstyle
 
 ROOT = Path(__file__).resolve().parent.parent
+ROOMS = "config pictures losses networks optimize painting training".split()
 MODULES = [
     module.name
     for folder, prefix in (
         ("tfstyle", "tfstyle."),
+        *((f"tfstyle/{room}", f"tfstyle.{room}.") for room in ROOMS),
         ("export", "tfstyle.export."),
         ("serving", "tfstyle.serving."),
         ("cli", "tfstyle.cli."),
@@ -33,9 +35,9 @@ def setup_cfg():
 
 def test_setup_cfg_names_every_package():
     folders = {"tfstyle"} | {
-        f"tfstyle.{path.parent.relative_to(ROOT).as_posix().replace('/', '.')}"
-        for top in ("cli", "export", "serving")
-        for path in (ROOT / top).rglob("__init__.py")
+        f"tfstyle.{path.parent.name}"
+        for folder in ("cli", "export", "serving", "tfstyle/*")
+        for path in ROOT.glob(f"{folder}/__init__.py")
     }
     assert set(setup_cfg()["options"]["packages"].split()) == folders
 
@@ -53,24 +55,26 @@ def test_docstring_examples_are_true(name):
 
 
 def floor_of(name):
-    """Where a module stands: each may import only what stands before it."""
-    order = (
-        "version config presets images colors losses features networks model callbacks "
-        "inspection optimize data painting distribution training_run training_callbacks training "
-        "zoo hub transfer video"
-    ).split()
-    export = (
-        "config frozen report calibration signatures warmup saved_model litert footprint parity "
-        "publishing"
-    ).split()
-    serving = (
-        "status config metrics wire catalog client servable batching models predictor json_tensors "
-        "grpc_service rest server manifests deployment"
-    ).split()
-    room, _, module = name.removeprefix("tfstyle.").rpartition(".")
-    floors = {"": (0, order), "serving": (1, serving), "export": (1, export), "cli": (2, None)}
-    floor, modules = floors[room]
-    return floor, modules.index(module) if modules else 99
+    """Where a module stands: each may import only what stands before it, within its room too."""
+    houses = "version config pictures losses networks model optimize painting training export "
+    houses = [*houses.split(), "serving", "cli"]
+    rooms = {
+        "config": "checks looks recipe training painting presets",
+        "pictures": "reading writing colors",
+        "losses": "equations",
+        "networks": "canvas layers generator features",
+        "optimize": "callbacks picture",
+        "painting": "sizes zoo hub inspection doors films",
+        "training": "devices data run watching feed_forward",
+        "export": "config frozen report calibration signatures warmup saved_model litert footprint "
+        "parity publishing",
+        "serving": "status config metrics wire catalog client servable batching models predictor "
+        "json_tensors grpc_service rest server manifests deployment",
+    }
+    room, _, module = name.removeprefix("tfstyle.").partition(".")
+    modules = rooms.get(room, "").split()
+    place = modules.index(module) if module in modules else len(modules)
+    return houses.index(room), place if module else -1
 
 
 @pytest.mark.parametrize("name", MODULES)

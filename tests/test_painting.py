@@ -4,10 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from tfstyle.config import PaintConfig
+from tfstyle.networks import GENERATORS
 from tfstyle.painting import sizes as painting
-from tfstyle.config.settings import PaintConfig
-from tfstyle.pictures.images import resize
-from tfstyle.networks.generators import GENERATORS
 from tfstyle.painting.sizes import (
     checked_weights,
     exact_moments,
@@ -17,6 +16,7 @@ from tfstyle.painting.sizes import (
     sampled_moments,
     whole_moments,
 )
+from tfstyle.pictures import resize
 
 ONE = np.ones((1, 1), np.float32)
 NEUTRAL = np.zeros((1, 1, 1, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from tfstyle.config.settings import TrainConfig
-from tfstyle.losses.equations import content_loss, gram_matrix, style_loss
-from tfstyle.networks.generators import GENERATORS, Convolution, ResidualBlock
-from tfstyle.config.presets import RECIPES, TRAININGS, training_with
+from tfstyle.config import RECIPES, TRAININGS, TrainConfig, training_with
+from tfstyle.losses import content_loss, gram_matrix, style_loss
+from tfstyle.networks import GENERATORS, Convolution, ResidualBlock
 
 COCO = 82_783  # photographs of train2014
 

@@ -17,11 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfstyle.config import TrainConfig, training_with
 from tfstyle.training import devices as distribution
 from tfstyle.training import feed_forward as training
-from tfstyle.config.settings import TrainConfig
 from tfstyle.training.data import Photos
-from tfstyle.config.presets import training_with
 from tfstyle.training.feed_forward import train
 from tfstyle.version import __version__
 

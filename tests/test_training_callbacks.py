@@ -10,11 +10,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tfstyle.config import training_with
+from tfstyle.pictures import to_pil
 from tfstyle.training import watching as training_callbacks
 from tfstyle.training.data import Photos
-from tfstyle.pictures.images import to_pil
-from tfstyle.config.presets import training_with
 from tfstyle.training.feed_forward import train
+from tfstyle.training.run import Run
 from tfstyle.training.watching import (
     NAN_STEPS,
     BatchNaN,
@@ -22,7 +23,6 @@ from tfstyle.training.watching import (
     TensorBoard,
     TrainingProgress,
 )
-from tfstyle.training.run import Run
 
 CONFIG = training_with(sizes=(32, 64), steps=1000, batch_size=4)
 

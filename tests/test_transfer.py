@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 import tfstyle
+from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
-from tfstyle.pictures.colors import keep_colors
-from tfstyle.config.settings import PaintConfig
-from tfstyle.pictures.images import read_image, resize, to_pil
-from tfstyle.painting.sizes import paint
 from tfstyle.painting.doors import paint_photos
+from tfstyle.painting.sizes import paint
+from tfstyle.pictures import read_image, resize, to_pil
+from tfstyle.pictures.colors import keep_colors
 
 FAST = {"size": 40, "steps": 2, "scales": (1.0,), "precision": "float32"}
 

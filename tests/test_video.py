@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfstyle.config import PaintConfig
 from tfstyle.painting import films as video
 from tfstyle.painting import zoo
-from tfstyle.pictures.colors import keep_colors
-from tfstyle.config.settings import PaintConfig
-from tfstyle.pictures.images import resize
-from tfstyle.painting.sizes import paint, paint_batch, picture_moments
 from tfstyle.painting.films import Painter, stylize_video
+from tfstyle.painting.sizes import paint, paint_batch, picture_moments
+from tfstyle.pictures import resize
+from tfstyle.pictures.colors import keep_colors
 
 pytestmark = pytest.mark.usefixtures("tiny_zoo")
 

@@ -1,7 +1,6 @@
 """Neural style transfer in Keras 3 and TensorFlow, from one picture to a served model."""
 
-from tfstyle.config.settings import Recipe
-from tfstyle.config.presets import RECIPES
+from tfstyle.config import RECIPES, Recipe
 from tfstyle.painting.doors import stylize
 from tfstyle.version import __version__
 

@@ -84,10 +84,10 @@ def row(label, way, path, size, threads, seconds):
 
 def export(style, way, folder):
     """Return the path of a style exported for this way."""
-    from tfstyle.painting import zoo
     from tfstyle.export.config import ExportConfig
     from tfstyle.export.litert import write_litert
     from tfstyle.export.saved_model import write_saved_model
+    from tfstyle.painting import zoo
 
     path = zoo.require(style, "style").path
     if way == "keras":

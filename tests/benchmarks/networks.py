@@ -73,7 +73,7 @@ def paint(options):
     """Print seconds per picture of each network."""
     import tensorflow as tf
 
-    from tfstyle.networks.generators import LeanNet, TransformNet
+    from tfstyle.networks import LeanNet, TransformNet
 
     try:
         import torch
@@ -104,9 +104,9 @@ def tfstyle_step(network, config, precision, images, style):
     """Return a training step of tfstyle as `fit` runs it."""
     import keras
 
+    from tfstyle.model import StyleContentModel
+    from tfstyle.networks import GENERATORS
     from tfstyle.networks.features import FeatureExtractor
-    from tfstyle.losses.model import StyleContentModel
-    from tfstyle.networks.generators import GENERATORS
 
     generator = GENERATORS[config.architecture](dtype=precision)
     extractor = FeatureExtractor(
@@ -150,8 +150,8 @@ def torch_step(network, config, images, style):
 
 def train(options):
     """Print training pictures per second of each implementation."""
+    from tfstyle.config import training_with
     from tfstyle.networks.features import fastest_precision, load_network
-    from tfstyle.config.presets import training_with
 
     config = training_with("johnson", network="vgg19")
     network, random = load_network("vgg19"), np.random.default_rng(0)
@@ -174,9 +174,9 @@ def train(options):
 
 def data(options):
     """Print what the pipeline gives, and what it costs a step."""
-    from tfstyle.training.data import Photos, batches
+    from tfstyle.config import training_with
     from tfstyle.networks.features import fastest_precision, load_network
-    from tfstyle.config.presets import training_with
+    from tfstyle.training.data import Photos, batches
 
     config = training_with("default")
     photos = Photos(options.photos)

@@ -20,10 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
+from tfstyle.config import RECIPES, recipe_with
 from tfstyle.networks.features import load_network
-from tfstyle.pictures.images import read_image, resize
 from tfstyle.optimize.picture import optimize_image
-from tfstyle.config.presets import RECIPES, recipe_with
+from tfstyle.pictures import read_image, resize
 
 STYLE_LAYERS = [f"block{i}_conv1" for i in range(1, 6)]
 CONTENT_LAYERS = ["block5_conv2"]

@@ -19,7 +19,7 @@ from PIL import Image
 
 import tfstyle
 from tfstyle.optimize.callbacks import Progress, Record
-from tfstyle.pictures.images import read_image, save_image, to_pil
+from tfstyle.pictures import read_image, save_image, to_pil
 
 GAP = 8
 

@@ -43,10 +43,10 @@ def tutorial_step(network, content, style):
 
 def tfstyle_step(network, content, style, precision):
     """Return what the optimizers of tfstyle call."""
+    from tfstyle.config import recipe_with
+    from tfstyle.model import StyleContentModel
+    from tfstyle.networks import Canvas
     from tfstyle.networks.features import FeatureExtractor
-    from tfstyle.losses.model import StyleContentModel
-    from tfstyle.networks.generators import Canvas
-    from tfstyle.config.presets import recipe_with
 
     recipe = recipe_with("tutorial")
     extractor = FeatureExtractor(

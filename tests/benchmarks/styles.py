@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from tfstyle.painting import zoo
-from tfstyle.pictures.images import Picture, read_image, resize, save_image, to_pil
 from tfstyle.painting.doors import paint_photos
+from tfstyle.pictures import Picture, read_image, resize, save_image, to_pil
 
 
 def photographs(options):
@@ -84,11 +84,10 @@ def losses(options):
     """Print content and style losses of photographs, networks and optimizer."""
     import dataclasses
 
-    from tfstyle.config.settings import Losses, Recipe
+    from tfstyle.config import Losses, Recipe, training_with
+    from tfstyle.model import StyleContentModel
     from tfstyle.networks.features import FeatureExtractor, load_network
-    from tfstyle.losses.model import StyleContentModel
     from tfstyle.optimize.picture import optimize_image
-    from tfstyle.config.presets import training_with
 
     config = training_with("default")
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Losses)}
@@ -158,7 +157,7 @@ def flicker(options):
     import cv2
     import imageio_ffmpeg
 
-    from tfstyle.config.settings import PaintConfig
+    from tfstyle.config import PaintConfig
     from tfstyle.painting.films import Painter
 
     frames = imageio_ffmpeg.read_frames(str(options.film))

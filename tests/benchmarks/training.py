@@ -18,8 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from tfstyle.model import LOSSES
 from tfstyle.training.data import Photos
-from tfstyle.losses.model import LOSSES
 from tfstyle.training.feed_forward import train
 
 

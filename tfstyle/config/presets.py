@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tfstyle.config.settings import Recipe, TrainConfig, with_fields
+from tfstyle.config.checks import with_fields
+from tfstyle.config.recipe import Recipe
+from tfstyle.config.training import TrainConfig
 
 _FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from tfstyle.config.settings import LAYERS
-from tfstyle.losses.equations import gram_matrix
+from tfstyle.config import LAYERS
+from tfstyle.losses import gram_matrix
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfstyle.pictures.images import resize, save_image, to_pil
+from tfstyle.pictures import resize, save_image, to_pil
 from tfstyle.version import __version__
 
 

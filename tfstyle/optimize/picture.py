@@ -6,11 +6,11 @@ import itertools
 import keras
 import numpy as np
 
-from tfstyle.optimize.callbacks import StopOnNaN
+from tfstyle.model import LOSSES, StyleContentModel
+from tfstyle.networks import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.pictures.images import resize
-from tfstyle.losses.model import LOSSES, StyleContentModel
-from tfstyle.networks.generators import PIXELS, Canvas
+from tfstyle.optimize.callbacks import StopOnNaN
+from tfstyle.pictures import resize
 
 MIN_SIDE = 16  # of what VGG's four poolings leave at least one pixel
 

@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from tfstyle.pictures import colors
-from tfstyle.painting import hub
-from tfstyle.painting import zoo
-from tfstyle.config.settings import HubConfig, PaintConfig, Recipe, with_fields
-from tfstyle.pictures.images import Picture, read_image, resize, to_pil
-from tfstyle.config.presets import recipe_with
+from tfstyle.config import HubConfig, PaintConfig, Recipe, recipe_with, with_fields
+from tfstyle.painting import hub, zoo
+from tfstyle.pictures import Picture, colors, read_image, resize, to_pil
 
 
 def stylize(
@@ -27,7 +24,7 @@ def stylize(
     Args:
         content: The photograph: a path, bytes, a binary file, a PIL image, or an array
             `(height, width, 3)` of uint8, uint16 or float in [0, 1]; details at
-            `tfstyle.pictures.images.read_image`.
+            `tfstyle.pictures.read_image`.
         style: The painting in any of these forms, or a list of several: the photograph is painted
             by optimization. Or a trained style, which paints at once: a name that `tfstyle styles`
             lists, or the path of a `.keras` file that `tfstyle-train` wrote. With `model`, one
@@ -44,9 +41,9 @@ def stylize(
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
         callbacks: Keras callbacks, such as `tfstyle.optimize.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
-            photograph's own size. For a trained style, fields of `tfstyle.config.settings.PaintConfig`:
+            photograph's own size. For a trained style, fields of `tfstyle.config.PaintConfig`:
             `strength=0.8, stroke_size=1.5`; there the photograph's own size is the default. With
-            `model`, fields of `tfstyle.config.settings.HubConfig`: `style_size=256`.
+            `model`, fields of `tfstyle.config.HubConfig`: `style_size=256`.
 
     Returns:
         `PIL.Image.Image`, RGB, or RGBA where the photograph has transparent parts; its long side
@@ -107,7 +104,9 @@ def stylize(
     if recipe.color == "recolor":
         paintings = [colors.recolor(painting, rgb) for painting in paintings]
 
-    from tfstyle.optimize.picture import optimize_image  # loads Keras, after all that can go wrong before
+    from tfstyle.optimize.picture import (
+        optimize_image,  # loads Keras, after all that can go wrong before
+    )
 
     stylized = optimize_image(
         rgb,
@@ -125,7 +124,7 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
     """Paint photographs of one size with a trained style.
 
     Args:
-        photos: List of `tfstyle.pictures.images.Picture` of one shape.
+        photos: List of `tfstyle.pictures.Picture` of one shape.
         style: `tfstyle.painting.zoo.Style`.
         config: `PaintConfig`.
         style_weights: A weight for each style of the network. Default: `style` alone.

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-from tfstyle.pictures import colors
+from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
-from tfstyle.config.settings import PaintConfig
-from tfstyle.pictures.images import check_output_path, resize, to_pil
 from tfstyle.painting.sizes import TOGETHER, checked_weights, paint, paint_batch, picture_moments
+from tfstyle.pictures import check_output_path, colors, resize, to_pil
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
 COPIED_SOUND = ("aac", "ac3", "alac")  # what all these files hold as it is

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.pictures.images import MIN_SIDE, resize
+from tfstyle.pictures import MIN_SIDE, resize
 
 FILE = "saved_model.pb"
 PADDED = 32  # a result that is larger by less was padded for the network's strides: cut that off

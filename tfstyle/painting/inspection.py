@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 from PIL import Image, ImageDraw, ImageFont
 
-from tfstyle.config.settings import LAYERS
+from tfstyle.config import LAYERS
 from tfstyle.networks.features import FeatureExtractor
-from tfstyle.pictures.images import resize, to_pil
+from tfstyle.pictures import resize, to_pil
 
 
 class LayerRow(NamedTuple):

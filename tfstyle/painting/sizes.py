@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfstyle.config.settings import PaintConfig
-from tfstyle.pictures.images import MIN_SIDE, resize
+from tfstyle.config import PaintConfig
+from tfstyle.pictures import MIN_SIDE, resize
 
 WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
 TOGETHER = 1_000_000  # pixels of several pictures that are painted at once; more gain nothing
@@ -25,13 +25,13 @@ def load_painter(path):
         path: A `.keras` file that `tfstyle.training.feed_forward.train` wrote.
 
     Returns:
-        A `tfstyle.networks.generators.Generator`.
+        A `tfstyle.networks.Generator`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file holds something else.
     """
-    from tfstyle.networks.generators import Generator
+    from tfstyle.networks import Generator
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no network '{path}'.")

@@ -12,16 +12,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tfstyle.config import training_with
+from tfstyle.model import StyleContentModel
+from tfstyle.networks import GENERATORS
+from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.painting.sizes import load_painter, paint
+from tfstyle.pictures import check_output_path, read_image, resize, to_pil
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
-from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.pictures.images import check_output_path, read_image, resize, to_pil
-from tfstyle.losses.model import StyleContentModel
-from tfstyle.networks.generators import GENERATORS
-from tfstyle.painting.sizes import load_painter, paint
-from tfstyle.config.presets import training_with
-from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
 from tfstyle.training.run import Run
+from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
 from tfstyle.version import __version__
 
 
@@ -48,8 +48,8 @@ def train(
 
     Args:
         style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
-        content: Photographs to train on: what `tfstyle.training.data.Photos` takes, or a `Photos`, whose
-            `bad` then tells which could not be used.
+        content: Photographs to train on: what `tfstyle.training.data.Photos` takes, or a `Photos`,
+            whose `bad` then tells which could not be used.
         output: Path of the network to write, ending in `.keras`.
         config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.
         about: For each style a line on painter, work and licence, kept in the network's `card`;

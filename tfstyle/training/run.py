@@ -9,8 +9,8 @@ import zipfile
 import keras
 import numpy as np
 
+from tfstyle.model import LOSSES
 from tfstyle.training.devices import writes_files
-from tfstyle.losses.model import LOSSES
 
 
 class Run(keras.callbacks.Callback):

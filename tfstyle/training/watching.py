@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from PIL import Image
 
+from tfstyle.model import LOSSES
 from tfstyle.optimize.callbacks import clock
-from tfstyle.pictures.images import read_small, save_image, to_pil
-from tfstyle.losses.model import LOSSES
+from tfstyle.pictures import read_small, save_image, to_pil
 
 NAN_STEPS = 20  # that loss scaling may skip in a row before a run is given up
 

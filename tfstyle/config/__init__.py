@@ -1,0 +1,23 @@
+"""What "good" means and how to get there. Loads neither Keras nor TensorFlow."""
+
+from tfstyle.config.checks import with_fields
+from tfstyle.config.looks import LAYERS, Losses
+from tfstyle.config.painting import HubConfig, OnePass, PaintConfig
+from tfstyle.config.presets import RECIPES, TRAININGS, recipe_with, training_with
+from tfstyle.config.recipe import Recipe
+from tfstyle.config.training import TrainConfig
+
+__all__ = [
+    "LAYERS",
+    "RECIPES",
+    "TRAININGS",
+    "HubConfig",
+    "Losses",
+    "OnePass",
+    "PaintConfig",
+    "Recipe",
+    "TrainConfig",
+    "recipe_with",
+    "training_with",
+    "with_fields",
+]

@@ -1,0 +1,75 @@
+"""A way of training a network."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfstyle.config.checks import check_at_least_one, check_positive
+from tfstyle.config.looks import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Losses):
+    """A way of training a network: the network, what it sees, losses, weights and optimizer.
+
+    Presets are in `TRAININGS`; all that is said of `Recipe` holds here too.
+
+    Raises:
+        ValueError: If a field has a value that no run could use.
+        TypeError: If a field has a value of the wrong type.
+    """
+
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = "auto"
+    """What both networks compute in; "auto": bfloat16 where this machine is faster in it. Weights,
+    statistics of instance norm, Gram matrices and losses are float32 throughout."""
+
+    architecture: Literal["lean", "full"] = "lean"
+    """A network for phones and CPUs, or the residual network of Johnson et al."""
+    width: float = 1.0
+    """Factor of the number of channels everywhere."""
+    blocks: int | None = None
+    """Number of residual blocks. None: the architecture's own."""
+
+    sizes: tuple[int, ...] = (160, 256)
+    """Sides of the square crops to train on, one after the other, each for an equal share of the
+    pixels."""
+    content_size: tuple[int, int] = (256, 330)
+    """Shortest and longest short side that a photograph is resized to before it is cropped: how
+    large its things are beside the strokes."""
+    style_size: int = 512
+    """Long side of the painting in pixels: how large the strokes are."""
+    batch_size: int = 4
+    """Photographs in a step, over all devices."""
+    steps: int = 2400
+    """Steps in all."""
+    learning_rate: float = 2e-3
+    """Adam's learning rate at first; it falls to a fiftieth on a cosine."""
+    gradient_norm: float | None = 1.0
+    """Clip the gradient, of all weights together, to this norm."""
+    xla: bool = False
+    """Compile the step with XLA."""
+    seed: int = 0
+    """Seed of first weights, order and crops."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_at_least_one(self, "steps", "batch_size")
+        check_positive(self, "width", "learning_rate", "gradient_norm")
+        least = 32 if self.grid_weight else 16  # of a window of `losses.grid_variation`
+        if not self.sizes or min(self.sizes) < least:
+            raise ValueError(
+                f"`sizes` must name at least one side, none below {least} px "
+                f"(16 px where `grid_weight` is 0). Received: sizes={self.sizes}."
+            )
+        if len(self.content_size) != 2 or not 16 <= self.content_size[0] <= self.content_size[1]:
+            raise ValueError(
+                "`content_size` must be the shortest and the longest short side, at least 16 px. "
+                f"Received: content_size={self.content_size}."
+            )
+        if self.style_size < 16:
+            raise ValueError(
+                f"`style_size` must be at least 16 px. Received: style_size={self.style_size}."
+            )
+        if self.seed < 0:
+            raise ValueError(f"`seed` must not be negative. Received: seed={self.seed}.")
+        if self.blocks is not None and self.blocks < 0:
+            raise ValueError(f"`blocks` must not be negative. Received: blocks={self.blocks}.")

@@ -1,0 +1,29 @@
+"""Stylizers, which paint, and the loss network, which looks."""
+
+from tfstyle.networks.canvas import PIXELS, Canvas
+from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.networks.generator import GENERATORS, Generator, LeanNet, TransformNet
+from tfstyle.networks.layers import (
+    Convolution,
+    InstanceNormalization,
+    ResidualBlock,
+    depth_to_space,
+    space_to_depth,
+)
+
+__all__ = [
+    "GENERATORS",
+    "PIXELS",
+    "Canvas",
+    "Convolution",
+    "FeatureExtractor",
+    "Generator",
+    "InstanceNormalization",
+    "LeanNet",
+    "ResidualBlock",
+    "TransformNet",
+    "depth_to_space",
+    "fastest_precision",
+    "load_network",
+    "space_to_depth",
+]

@@ -1,0 +1,165 @@
+"""Networks that paint any picture in one pass."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfstyle.networks.layers import Convolution, ResidualBlock, space_to_depth
+
+
+class Generator(keras.Model):
+    """A network that paints any picture in one pass: the common part of `GENERATORS`.
+
+    A subclass makes its `stages`, layers that are called one after the other, and says of what
+    `multiple` a picture's sides must be inside, how many pixels are folded into channels first
+    (`fold`), and how much of what goes into the last sigmoid passes beside it (`leak`).
+
+    Args:
+        width: Factor of the number of channels everywhere.
+        blocks: Number of residual blocks.
+        num_styles: Number of styles in the one network. One costs nothing.
+        card: Dictionary, ready for JSON, of what there is to know of the network: styles, licence,
+            settings and losses of the training. Saved with it.
+
+    Call arguments:
+        images: Float tensor `(batch, height, width, 3)`, RGB in [0, 1], at least 16 px a side.
+        style_weights: Float tensor `(batch, num_styles)` or `(num_styles,)`; rows should sum to 1.
+            Default: the first style.
+        normalize: Function of an `InstanceNormalization` and its input that stands in for calling
+            it, for those who know the statistics better.
+
+    Returns:
+        Float32 tensor of the shape of `images`, in [0, 1]; in training a little beyond, where a
+        gradient still leads back.
+    """
+
+    def __init__(self, width=1.0, blocks=None, num_styles=1, card=None, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.num_styles, self.card = width, num_styles, card or {}
+        self.blocks = self.default_blocks if blocks is None else blocks
+        if width <= 0 or self.blocks < 0 or num_styles < 1:
+            raise ValueError(
+                "A network must have a positive `width`, no negative number of `blocks` and at "
+                f"least one style. Received: width={width}, blocks={blocks}, "
+                f"num_styles={num_styles}."
+            )
+        convolution = functools.partial(Convolution, num_styles=num_styles, dtype=self.dtype_policy)
+        residual = functools.partial(ResidualBlock, num_styles=num_styles, dtype=self.dtype_policy)
+        self.stages = self.make_stages(convolution, residual)
+        channels = 3 * self.fold**2
+        for stage in self.stages:
+            stage.build((None, None, None, channels))
+            channels = stage.filters
+        self.built = True
+
+    def call(self, images, style_weights=None, training=None, normalize=None):
+        height, width = ops.shape(images)[1:3]
+        stylized = self.paint(_to_multiple(images, self.multiple), style_weights, normalize)
+        stylized = stylized[:, :height, :width]
+        return stylized if training else ops.clip(stylized, 0, 1)
+
+    def paint(self, images, style_weights=None, normalize=None):
+        """Paint pictures whose sides are multiples of `multiple`; nothing is clipped."""
+        if normalize is None and self.num_styles > 1:
+            if style_weights is None:
+                style_weights = np.eye(1, self.num_styles, dtype=np.float32)
+            style_weights = ops.reshape(style_weights, (-1, self.num_styles))
+            normalize = functools.partial(_blend, style_weights)
+        x = images if self.fold == 1 else space_to_depth(images, self.fold)
+        for stage in self.stages:
+            x = stage(x, normalize=normalize)
+        x = ops.cast(x, "float32")
+        # A stretched sigmoid reaches black and white, which a sigmoid only nears.
+        stylized = 1.1 * ops.sigmoid(x) - 0.05
+        return stylized + self.leak * x if self.leak else stylized
+
+    @property
+    def reach(self):
+        """How many pixels away from a pixel the picture can matter to it, but for statistics."""
+        cell, reach = self.fold, self.fold
+        for stage in self.stages:
+            if isinstance(stage, ResidualBlock):
+                reach += 2 * cell
+            elif stage.upsample:
+                reach, cell = reach + cell, cell // 2
+            else:
+                reach, cell = reach + stage.kernel_size // 2 * cell, cell * stage.strides
+        return reach
+
+    def get_config(self):
+        return super().get_config() | {
+            "width": self.width,
+            "blocks": self.blocks,
+            "num_styles": self.num_styles,
+            "card": self.card,
+        }
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class TransformNet(Generator):
+    """The residual network that the field compares with; `Generator` tells arguments and shapes.
+
+    A convolution of 9×9 to 32 channels, two of stride 2 to 64 and 128, five residual blocks, two
+    doublings back to 64 and 32, 9×9 to RGB.
+
+    Source: Johnson et al. (2016), https://arxiv.org/abs/1603.08155.
+    Departs from it: instance normalization, mirrored borders everywhere, resizing in place of
+    transposed convolution, and an output that reaches black and white.
+    """
+
+    multiple, fold, default_blocks = 4, 1, 5
+    leak = 0.02  # far out a sigmoid alone has no gradient: dark areas would stay black holes
+
+    def make_stages(self, convolution, residual):
+        few, some, many = (max(1, round(self.width * filters)) for filters in (32, 64, 128))
+        return [
+            convolution(few, 9),
+            convolution(some, strides=2),
+            convolution(many, strides=2),
+            *(residual(many) for _ in range(self.blocks)),
+            convolution(some, upsample=True),
+            convolution(few, upsample=True),
+            convolution(3, 9, num_styles=0, activation=False),
+        ]
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class LeanNet(Generator):
+    """A network for phones and CPUs; `Generator` tells arguments and shapes.
+
+    Pixels are folded 4×4 into channels, so that no convolution runs at full size: 3×3 to 48
+    channels, four residual blocks, a doubling to 24 channels, a doubling with 5×5 to RGB.
+    """
+
+    multiple, fold, default_blocks = 4, 4, 4
+    leak = 0.0
+
+    def make_stages(self, convolution, residual):
+        many, few = (max(1, round(self.width * filters)) for filters in (48, 24))
+        return [
+            convolution(many),
+            *(residual(many) for _ in range(self.blocks)),
+            convolution(few, upsample=True),
+            convolution(3, 5, upsample=True, num_styles=0, activation=False),
+        ]
+
+
+GENERATORS = {"lean": LeanNet, "full": TransformNet}
+
+
+def _blend(style_weights, norm, x):
+    return norm(x, style_weights)
+
+
+def _to_multiple(images, multiple):
+    """Extend pictures to the right and downwards, mirrored, until `multiple` divides the sides."""
+    for axis in (1, 2):
+        length = ops.shape(images)[axis]
+        whole = -(-length // multiple) * multiple
+        if isinstance(whole, int) and whole == length:
+            continue
+        index = ops.arange(whole)
+        images = ops.take(images, ops.minimum(index, 2 * (length - 1) - index), axis=axis)
+    return images

@@ -1,0 +1,226 @@
+"""Layers that networks are made of."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class InstanceNormalization(keras.layers.Layer):
+    """Normalize each channel of each picture, then scale and shift it as a style wants.
+
+    Args:
+        num_styles: Number of styles, each with a scale and a shift of its own.
+        epsilon: Added to the variance.
+
+    Call arguments:
+        x: Float tensor `(batch, height, width, channels)`.
+        style_weights: Float tensor `(batch, num_styles)` that blends the styles' scales and
+            shifts; needed if there are several.
+        moments: Mean and variance to normalize by, each `(batch, 1, 1, channels)`. Default: those
+            of `x`.
+
+    Source: Ulyanov et al. (2016), https://arxiv.org/abs/1607.08022; several styles: Dumoulin et
+    al. (2017), https://arxiv.org/abs/1610.07629.
+    """
+
+    def __init__(self, num_styles=1, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.num_styles, self.epsilon = num_styles, epsilon
+
+    def build(self, shape):
+        shape = (self.num_styles, shape[-1])
+        own = {"dtype": "float32", "autocast": False}
+        self.scale = self.add_weight(shape=shape, initializer="ones", name="scale", **own)
+        self.shift = self.add_weight(shape=shape, initializer="zeros", name="shift", **own)
+
+    def call(self, x, style_weights=None, moments=None):
+        precise = ops.cast(x, "float32")
+        mean, variance = self.moments(x) if moments is None else moments
+        scale, shift = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.shift)
+        if self.num_styles > 1:
+            scale, shift = (
+                ops.expand_dims(ops.matmul(ops.cast(style_weights, "float32"), styles), (1, 2))
+                for styles in (scale, shift)
+            )
+        scale = scale * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(precise * scale + (shift - mean * scale), x.dtype)
+
+    @staticmethod
+    def moments(x):
+        """Return mean and variance of each channel of each picture, `(batch, 1, 1, channels)`."""
+        x = ops.cast(x, "float32")
+        mean = ops.mean(x, (1, 2), keepdims=True)
+        square = ops.mean(x * x, (1, 2), keepdims=True)
+        return mean, ops.maximum(square - mean * mean, 0)
+
+    def get_config(self):
+        return super().get_config() | {"num_styles": self.num_styles, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class Convolution(keras.layers.Layer):
+    """Mirror the borders, convolve, normalize, rectify.
+
+    Args:
+        filters: Number of channels returned.
+        kernel_size: Odd side of the kernel.
+        strides: 1 or 2.
+        upsample: Whether pixels are doubled before: nearest-neighbor resizing, then convolution.
+            Both are computed as one convolution at the small size, which has the same result for
+            less work: a pixel's neighbors are often copies of one another, so their weights add.
+        num_styles: See `InstanceNormalization`. 0: no normalization, but a bias.
+        activation: Whether to end with ReLU.
+
+    Call arguments:
+        x: Float tensor `(batch, height, width, channels)`.
+        normalize: Function of an `InstanceNormalization` and its input. Default: call it.
+
+    Source of resizing before the convolution: Odena et al. (2016),
+    https://distill.pub/2016/deconv-checkerboard.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        *,
+        strides=1,
+        upsample=False,
+        num_styles=1,
+        activation=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0 or (upsample and kernel_size > 5):
+            raise ValueError(
+                "`kernel_size` must be odd, and at most 5 where pixels are doubled. "
+                f"Received: kernel_size={kernel_size}."
+            )
+        self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
+        self.upsample, self.num_styles, self.activation = upsample, num_styles, activation
+        self.norm = (
+            InstanceNormalization(num_styles, dtype=self.dtype_policy) if num_styles else None
+        )
+
+    def build(self, shape):
+        size = self.kernel_size
+        self.kernel = self.add_weight(
+            shape=(size, size, shape[-1], self.filters),
+            initializer="glorot_uniform",
+            name="kernel",
+        )
+        if self.norm:
+            self.norm.build((None, None, None, self.filters))
+        else:
+            self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+
+    def call(self, x, normalize=None):
+        if self.upsample:
+            x = ops.conv(_extend(x, 1, mirror=False), self.kernel_at_small_size())
+            x = depth_to_space(x, 2)
+        else:
+            x = _extend(x, self.kernel_size // 2) if self.kernel_size > 1 else x
+            x = ops.conv(x, self.kernel, self.strides)
+        if self.norm is None:
+            x = x + self.bias
+        else:
+            x = normalize(self.norm, x) if normalize else self.norm(x)
+        return ops.relu(x) if self.activation else x
+
+    def kernel_at_small_size(self):
+        """Return the kernel `(3, 3, channels, 4·filters)` that acts before pixels are doubled."""
+        size, (channels, filters) = self.kernel_size, self.kernel.shape[2:]
+        # Tap `t` of a doubled pixel of phase `a` falls on the small pixel (a + t − size//2) // 2.
+        taps = np.zeros((3, 2, size), np.float32)
+        for phase in range(2):
+            for tap in range(size):
+                taps[(phase + tap - size // 2) // 2 + 1, phase, tap] = 1
+        spread = np.einsum("yas,xbt->yxabst", taps, taps).reshape(36, size * size)
+        spread = ops.cast(spread, self.kernel.dtype)
+        kernel = ops.matmul(spread, ops.reshape(self.kernel, (size * size, channels * filters)))
+        kernel = ops.reshape(kernel, (3, 3, 4, channels, filters))
+        kernel = ops.transpose(kernel, (0, 1, 3, 2, 4))
+        return ops.reshape(kernel, (3, 3, channels, 4 * filters))
+
+    def get_config(self):
+        names = "filters kernel_size strides upsample num_styles activation".split()
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class ResidualBlock(keras.layers.Layer):
+    """Two convolutions beside an open way.
+
+    Source: Johnson et al. (2016), https://arxiv.org/abs/1603.08155, with instance normalization.
+    Departs from it: mirrored borders in place of a way cropped by two pixels.
+    """
+
+    def __init__(self, filters, num_styles=1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.num_styles = filters, num_styles
+        self.first = Convolution(filters, num_styles=num_styles, dtype=self.dtype_policy)
+        self.second = Convolution(
+            filters, num_styles=num_styles, activation=False, dtype=self.dtype_policy
+        )
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second.build(shape)
+
+    def call(self, x, normalize=None):
+        return x + self.second(self.first(x, normalize=normalize), normalize=normalize)
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters, "num_styles": self.num_styles}
+
+
+def space_to_depth(x, block):
+    """Fold `block`×`block` pixels into channels: `(batch, height, width, channels)` in, sides
+    divided by `block` and channels times `block`² out."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.space_to_depth(x, block)
+    batch, height, width, channels = ops.shape(x)
+    x = ops.reshape(x, (batch, height // block, block, width // block, block, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (batch, height // block, width // block, block**2 * channels))
+
+
+def depth_to_space(x, block):
+    """Unfold channels into `block`×`block` pixels: the inverse of `space_to_depth`."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.depth_to_space(x, block)
+    batch, height, width, channels = ops.shape(x)
+    channels //= block**2
+    x = ops.reshape(x, (batch, height, width, block, block, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (batch, height * block, width * block, channels))
+
+
+def _extend(x, border, mirror=True):
+    """Extend pictures by `border` pixels on each side, mirrored at the border pixel or repeated.
+
+    Made of slices and concatenations of at most five pieces, which run everywhere: a mirroring
+    pad falls out of LiteRT's fast path and splits the graph.
+    """
+    for axis in (1, 2):
+
+        def piece(start, axis=axis, x=x):
+            pixel = slice(start, start + 1 or None)
+            return x[:, pixel] if axis == 1 else x[:, :, pixel]
+
+        near, far = list(range(border, 0, -1)), list(range(-2, -2 - border, -1))
+        if not mirror:
+            near, far = [0] * border, [-1] * border
+        x = ops.concatenate(
+            [_join([piece(i) for i in near], axis), x, _join([piece(i) for i in far], axis)], axis
+        )
+    return x
+
+
+def _join(pieces, axis):
+    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, axis)

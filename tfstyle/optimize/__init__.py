@@ -1,0 +1,1 @@
+"""One picture, optimized: coarse to fine, with Adam or L-BFGS."""

@@ -1,0 +1,31 @@
+"""Pictures: files, bytes, PIL images and arrays, and back; colors."""
+
+from tfstyle.pictures.reading import (
+    MIN_SIDE,
+    READ_FORMATS,
+    Picture,
+    read_image,
+    read_plain_jpeg,
+    read_small,
+)
+from tfstyle.pictures.writing import (
+    SAVE_SUFFIXES,
+    check_output_path,
+    resize,
+    save_image,
+    to_pil,
+)
+
+__all__ = [
+    "MIN_SIDE",
+    "READ_FORMATS",
+    "SAVE_SUFFIXES",
+    "Picture",
+    "check_output_path",
+    "read_image",
+    "read_plain_jpeg",
+    "read_small",
+    "resize",
+    "save_image",
+    "to_pil",
+]

@@ -1,0 +1,1 @@
+"""A network, trained once: photographs, runs that survive, what one sees of them."""
