@@ -65,10 +65,10 @@ def run(arguments):
     if not many:
         read_image(jobs[0][0])  # a bad file is reported before the network is loaded
     load_tensorflow()
-    from tfstyle.painting.sizes import TOGETHER, checked_weights
+    from tfstyle.painting.sizes import TOGETHER
 
     if options.style_weights:
-        checked_weights(zoo.load(style.path), options.style_weights)
+        zoo.load(style.path).point(options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
     for batch in _batches(sorted(jobs, key=_size), TOGETHER, left_out):
         pictures = paint_photos(

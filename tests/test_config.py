@@ -392,7 +392,11 @@ def test_train_config_offers_the_networks_there_are():
         ({"content_size": (15, 20)}, ValueError, r"at least 16 px\..*content_size=\(15, 20\)\."),
         ({"style_size": 15}, ValueError, r"`style_size` must be at least 16 px\..*style_size=15\."),
         ({"precision": "float16"}, ValueError, r"`precision` must be one of \('float32', 'mixed_f"),
-        ({"architecture": "huge"}, ValueError, r"`architecture` must be one of \('lean', 'full'\)"),
+        (
+            {"architecture": "huge"},
+            ValueError,
+            r"`architecture` must be one of \('lean', 'full', 'any'\)",
+        ),
         ({"xla": 1}, TypeError, r"`xla` must be bool\. Received: xla=1\."),
         ({"seed": "a"}, TypeError, r"`seed` must be int\. Received: seed='a'\."),
         ({"grid_weight": -1}, ValueError, r"`grid_weight` must not be negative"),

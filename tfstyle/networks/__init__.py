@@ -1,8 +1,10 @@
 """Stylizers, which paint, and the loss network, which looks."""
 
+from tfstyle.networks.any_style import AnyNet, StyleEncoder
+from tfstyle.networks.architectures import GENERATORS
 from tfstyle.networks.canvas import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.networks.generator import GENERATORS, Generator, LeanNet, TransformNet
+from tfstyle.networks.generator import Generator, LeanNet, TransformNet
 from tfstyle.networks.layers import (
     Convolution,
     InstanceNormalization,
@@ -14,6 +16,7 @@ from tfstyle.networks.layers import (
 __all__ = [
     "GENERATORS",
     "PIXELS",
+    "AnyNet",
     "Canvas",
     "Convolution",
     "FeatureExtractor",
@@ -21,6 +24,7 @@ __all__ = [
     "InstanceNormalization",
     "LeanNet",
     "ResidualBlock",
+    "StyleEncoder",
     "TransformNet",
     "depth_to_space",
     "fastest_precision",

@@ -64,16 +64,43 @@ class Generator(keras.Model):
         """Paint pictures whose sides are multiples of `multiple`; nothing is clipped."""
         if normalize is None and self.num_styles > 1:
             if style_weights is None:
-                style_weights = np.eye(1, self.num_styles, dtype=np.float32)
+                style_weights = self.point()
             style_weights = ops.reshape(style_weights, (-1, self.num_styles))
             normalize = functools.partial(_blend, style_weights)
         x = images if self.fold == 1 else space_to_depth(images, self.fold)
-        for stage in self.stages:
-            x = stage(x, normalize=normalize)
-        x = ops.cast(x, "float32")
+        x = ops.cast(self.trunk(x, normalize), "float32")
         # A stretched sigmoid reaches black and white, which a sigmoid only nears.
         stylized = 1.1 * ops.sigmoid(x) - 0.05
         return stylized + self.leak * x if self.leak else stylized
+
+    def trunk(self, x, normalize):
+        """Call the stages one after the other; a subclass may let some pass beside others."""
+        for stage in self.stages:
+            x = stage(x, normalize=normalize)
+        return x
+
+    def norms(self):
+        """Return the instance norms in the order in which they are called."""
+        convolutions = []
+        for stage in self.stages:
+            convolutions += (
+                [stage.first, stage.second] if isinstance(stage, ResidualBlock) else [stage]
+            )
+        return [convolution.norm for convolution in convolutions if convolution.norm]
+
+    def point(self, style_weights=None):
+        """Return the point of style that weights of the network's styles stand for.
+
+        Args:
+            style_weights: A number of at least 0 for each style. Default: the first style alone.
+
+        Returns:
+            Float32 array `(1, num_styles)` that sums to 1.
+
+        Raises:
+            ValueError: If there is not one for each style, one is negative, or all are 0.
+        """
+        return blend(self.num_styles, style_weights)
 
     @property
     def reach(self):
@@ -146,7 +173,25 @@ class LeanNet(Generator):
         ]
 
 
-GENERATORS = {"lean": LeanNet, "full": TransformNet}
+def blend(num_styles, style_weights=None):
+    """Return weights of styles as a float32 array `(1, num_styles)` that sums to 1.
+
+    Args:
+        num_styles: Number of styles.
+        style_weights: A number of at least 0 for each. Default: the first style alone.
+
+    Raises:
+        ValueError: If there is not one for each style, one is negative, or all are 0.
+    """
+    if style_weights is None:
+        return np.eye(1, num_styles, dtype=np.float32)
+    weights = np.asarray(style_weights, np.float32).reshape(1, -1)
+    if weights.size != num_styles or weights.min() < 0 or not 0 < weights.sum() < np.inf:
+        raise ValueError(
+            "`style_weights` must be a number of at least 0 for each of the network's "
+            f"{num_styles} styles, one of them positive. Received: {style_weights}."
+        )
+    return weights / weights.sum()
 
 
 def _blend(style_weights, norm, x):

@@ -54,6 +54,9 @@ class InstanceNormalization(keras.layers.Layer):
         square = ops.mean(x * x, (1, 2), keepdims=True)
         return mean, ops.maximum(square - mean * mean, 0)
 
+    def save_own_variables(self, store):
+        _store(self.variables, store)
+
     def get_config(self):
         return super().get_config() | {"num_styles": self.num_styles, "epsilon": self.epsilon}
 
@@ -143,6 +146,10 @@ class Convolution(keras.layers.Layer):
         kernel = ops.transpose(kernel, (0, 1, 3, 2, 4))
         return ops.reshape(kernel, (3, 3, channels, 4 * filters))
 
+    def save_own_variables(self, store):
+        own = (self.kernel, self.bias) if self.norm is None else (self.kernel,)
+        _store(own, store)
+
     def get_config(self):
         names = "filters kernel_size strides upsample num_styles activation".split()
         return super().get_config() | {name: getattr(self, name) for name in names}
@@ -224,3 +231,11 @@ def _extend(x, border, mirror=True):
 
 def _join(pieces, axis):
     return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, axis)
+
+
+def _store(variables, store):
+    """Write weights under Keras' names: those that float16 holds exactly, at half the size."""
+    for number, variable in enumerate(variables):
+        value = ops.convert_to_numpy(variable)
+        short = value.astype(np.float16)
+        store[str(number)] = short if np.array_equal(short, value) else value

@@ -13,7 +13,7 @@ from PIL import Image, ImageSequence
 
 from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
-from tfstyle.painting.sizes import TOGETHER, checked_weights, paint, paint_batch, picture_moments
+from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
 from tfstyle.pictures import check_output_path, colors, resize, to_pil
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
@@ -116,7 +116,7 @@ class Painter:
 
     def __init__(self, network, config=None, steady=0.8, style_weights=None):
         self.network, self.config, self.steady = network, config or PaintConfig(), steady
-        self.style_weights = checked_weights(network, style_weights)
+        self.style_weights = network.point(style_weights)
         self._frame = self._picture = self._moments = None
 
     def __call__(self, frame):

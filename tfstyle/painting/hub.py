@@ -127,7 +127,7 @@ class HubPainter:
             ValueError: If a painting is missing or not taken, the style weights cannot be used, or
                 the SavedModel cannot paint these pictures.
         """
-        from tfstyle.painting.sizes import checked_weights
+        from tfstyle.networks.generator import blend
 
         if self.takes_painting and painting is None:
             raise ValueError(
@@ -140,7 +140,7 @@ class HubPainter:
                 "Leave `style` out."
             )
         photo = _large_enough(image)
-        weights = checked_weights(self, style_weights)
+        weights = blend(self.num_styles, style_weights)
         second = weights if painting is None else _large_enough(painting)[None]
         stylized = self._run([photo[None], second][: len(self._specs)])
         return resize(_without_padding(stylized, photo.shape[:2]), image.shape[:2])

@@ -82,7 +82,7 @@ def paint_batch(network, images, config=None, *, style_weights=None, moments=Non
         ValueError: If the style weights cannot be used.
     """
     config = config or PaintConfig()
-    style_weights = checked_weights(network, style_weights)
+    style_weights = network.point(style_weights)
     photos, (statistics, *_) = zip(*(_at_stroke_size(i, config) for i in images), strict=True)
     if moments is None and statistics == "whole":
         stylized = np.asarray(_whole(network)(np.stack(photos), style_weights))
@@ -101,23 +101,6 @@ def paint_batch(network, images, config=None, *, style_weights=None, moments=Non
         return stylized
     strength = np.float32(config.strength)
     return [i + strength * (picture - i) for i, picture in zip(images, stylized, strict=True)]
-
-
-def checked_weights(network, style_weights):
-    """Return style weights as a float32 array `(1, num_styles)` that sums to 1.
-
-    Raises:
-        ValueError: If there is not one for each style, one is negative, or all are 0.
-    """
-    if style_weights is None:
-        return np.eye(1, network.num_styles, dtype=np.float32)
-    weights = np.asarray(style_weights, np.float32).reshape(1, -1)
-    if weights.size != network.num_styles or weights.min() < 0 or not 0 < weights.sum() < np.inf:
-        raise ValueError(
-            f"`style_weights` must be a number of at least 0 for each of the network's "
-            f"{network.num_styles} styles, one of them positive. Received: {style_weights}."
-        )
-    return weights / weights.sum()
 
 
 def picture_moments(network, image, config, style_weights):

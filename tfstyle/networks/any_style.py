@@ -1,0 +1,136 @@
+"""A network that paints in the style of any painting, which its encoder turns into a code."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfstyle.networks.generator import Generator
+from tfstyle.networks.layers import Convolution, InstanceNormalization
+
+CODE_SIZE = 128
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class StyleEncoder(keras.layers.Layer):
+    """Turn a painting into a code.
+
+    Five convolutions of stride 2; of what each sees, the mean and the deviation of every channel
+    over the painting are kept, and two dense layers make the code of them all.
+
+    Args:
+        code_size: Numbers in a code. The first is always 1, so that whatever is linear in a code
+            has an offset, and codes blended with weights that sum to 1 are codes.
+        filters: Channels of the convolutions.
+        hidden: Width of the dense layer between statistics and code.
+
+    Call arguments:
+        paintings: Float tensor `(batch, height, width, 3)`, RGB in [0, 1], at least 32 px a side.
+
+    Returns:
+        Float32 tensor `(batch, code_size)`.
+    """
+
+    def __init__(self, code_size=CODE_SIZE, filters=(32, 64, 128, 160, 160), hidden=192, **kwargs):
+        super().__init__(**kwargs)
+        self.code_size, self.filters, self.hidden = code_size, tuple(filters), hidden
+        self.convolutions = [
+            Convolution(channels, 3 if i else 5, strides=2, num_styles=0, dtype=self.dtype_policy)
+            for i, channels in enumerate(filters)
+        ]
+        self.dense = [
+            Convolution(hidden, 1, num_styles=0, dtype="float32"),
+            Convolution(code_size - 1, 1, num_styles=0, activation=False, dtype="float32"),
+        ]
+
+    def build(self, shape):
+        channels = shape[-1]
+        for convolution in self.convolutions:
+            convolution.build((None, None, None, channels))
+            channels = convolution.filters
+        channels = 2 * sum(self.filters)
+        for dense in self.dense:
+            dense.build((None, 1, 1, channels))
+            channels = dense.filters
+
+    def call(self, paintings):
+        x, statistics = paintings * 4 - 2, []
+        for convolution in self.convolutions:
+            x = convolution(x)
+            mean, variance = InstanceNormalization.moments(x)
+            statistics += [mean, ops.sqrt(variance + 1e-4)]
+        code = ops.concatenate(statistics, -1)
+        for dense in self.dense:
+            code = dense(code)
+        code = code[:, 0, 0]
+        return ops.concatenate([ops.ones_like(code[:, :1]), code], -1)
+
+    def get_config(self):
+        names = "code_size filters hidden".split()
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("tfstyle")
+class AnyNet(Generator):
+    """A network of any style; `Generator` tells arguments and shapes.
+
+    Half the pixels a side are folded into channels, 3×3 to 24 channels, stride 2 to 64, five
+    residual blocks, a doubling to 24, to which the first 24 are added, so that edges stay where
+    they are, and a doubling with 5×5 to RGB. Its point of style is a code, in which the scales and
+    shifts of all norms are linear: `encode` reads it off a painting.
+
+    Source of scales and shifts predicted from a painting: Ghiasi et al. (2017),
+    https://arxiv.org/abs/1705.06830. Departs from it: a small encoder of its own, trained along,
+    which looks at means and deviations; a lean trunk.
+    """
+
+    multiple, fold, default_blocks = 4, 2, 5
+    leak = 0.02
+
+    def __init__(self, width=1.0, blocks=None, num_styles=CODE_SIZE, card=None, **kwargs):
+        super().__init__(width, blocks, num_styles, card, **kwargs)
+        self.encoder = StyleEncoder(num_styles, dtype=self.dtype_policy)
+        self.encoder.build((None, None, None, 3))
+        for norm in self.norms():
+            # Styles differ from the first step on: of equal ones none would be told from another.
+            scale, shift = keras.random.normal((2, *norm.scale.shape), stddev=0.05)
+            first = np.eye(1, num_styles).T
+            norm.scale.assign(scale * (1 - first) + first)
+            norm.shift.assign(shift * (1 - first))
+
+    def trunk(self, x, normalize):
+        first, *middle, last = self.stages
+        x = half = first(x, normalize=normalize)
+        for stage in middle:
+            x = stage(x, normalize=normalize)
+        return last(x + half, normalize=normalize)
+
+    def make_stages(self, convolution, residual):
+        some, many = (max(1, round(self.width * filters)) for filters in (24, 64))
+        return [
+            convolution(some),
+            convolution(many, strides=2),
+            *(residual(many) for _ in range(self.blocks)),
+            convolution(some, upsample=True),
+            convolution(3, 5, upsample=True, num_styles=0, activation=False),
+        ]
+
+    def encode(self, paintings):
+        """Return the codes `(batch, num_styles)` of paintings, as `StyleEncoder` takes them."""
+        return self.encoder(paintings)
+
+    def point(self, style_weights=None):
+        """Return a code as a float32 array `(1, num_styles)`.
+
+        Args:
+            style_weights: The code.
+
+        Raises:
+            ValueError: If there is none, or it has another size.
+        """
+        if style_weights is None or np.size(style_weights) != self.num_styles:
+            raise ValueError(
+                "A network of any style needs the code of a painting, of "
+                f"{self.num_styles} numbers: `encode` reads it. Received: "
+                f"{'none' if style_weights is None else np.shape(style_weights)}."
+            )
+        return np.asarray(style_weights, np.float32).reshape(1, -1)
