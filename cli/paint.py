@@ -1,11 +1,11 @@
-"""`tfstyle stylize` with a trained style: one photograph or many."""
+"""`tfstyle stylize` in one pass: one photograph or many, in a trained style or a painting's."""
 
 import sys
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from PIL import ExifTags, Image
@@ -15,6 +15,7 @@ from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
+from tfstyle.painting.instant import Paintings
 from tfstyle.pictures import read_image, save_image
 
 
@@ -31,6 +32,27 @@ class Paint:
     keeps its name."""
     style_weights: tuple[float, ...] = ()
     """A weight for each style of a network of several."""
+    quality: int = 95
+    """Quality of a JPEG or WebP, 1 to 100."""
+    settings: PaintConfig
+    """How to paint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instant:
+    """Paint photographs in the style of any painting, in one pass."""
+
+    content: tyro.conf.Positional[Path]
+    """The photograph; of a folder, all in it."""
+    style: tyro.conf.Positional[tuple[Path, ...]]
+    """The painting, or several."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """Picture to write, for one photograph; or a folder, made if it does not exist, where each
+    keeps its name."""
+    recipe: Literal["instant"] = "instant"
+    """What a folder gets unless another recipe is named."""
+    style_weights: tuple[float, ...] = ()
+    """A weight for each painting."""
     quality: int = 95
     """Quality of a JPEG or WebP, 1 to 100."""
     settings: PaintConfig
@@ -59,16 +81,33 @@ def with_style_flag(arguments):
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = parse(arguments)
-    style = zoo.require(options.style, "style")
+    return _paint(options, options.content, zoo.require(options.style, "style"))
+
+
+def wants_instant(arguments):
+    """Tell whether `arguments` name the recipe "instant", or a folder and no recipe."""
+    recipe = flags.value("--recipe", arguments, None)
+    return recipe == "instant" or (
+        recipe is None and bool(arguments) and Path(arguments[0]).is_dir()
+    )
+
+
+def run_instant(arguments):
+    """Paint with the network of any style; return the exit code as `run` does."""
+    options = flags.parse(Instant, "tfstyle stylize", arguments, PaintConfig())
+    return _paint(options, (options.content,), Paintings(options.style))
+
+
+def _paint(options, content, style):
     flags.check_quality(options.quality)
-    jobs, many = photos.with_outputs(options.content, options.output)
+    jobs, many = photos.with_outputs(content, options.output)
     if not many:
         read_image(jobs[0][0])  # a bad file is reported before the network is loaded
     load_tensorflow()
     from tfstyle.painting.sizes import TOGETHER
 
     if options.style_weights:
-        zoo.load(style.path).point(options.style_weights)
+        style.point(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
     for batch in _batches(sorted(jobs, key=_size), TOGETHER, left_out):
         pictures = paint_photos(

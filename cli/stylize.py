@@ -26,7 +26,8 @@ class Stylize:
     """Picture to write; the suffix says which format. A record of settings and losses is
     written beside it, as .json."""
     recipe: str = "default"
-    """Preset whose values the flags below start from; `tfstyle recipes` lists them."""
+    """Preset whose values the flags below start from; `tfstyle recipes` lists them. "instant": at
+    once, by the network of any style; its flags are those of a trained style."""
     style_weights: tuple[float, ...] = ()
     """A weight for each painting."""
     start_from: Path | None = None
@@ -56,6 +57,8 @@ def run(arguments):
         return hub.run(arguments)
     if paint.trained_style(arguments) is not None:
         return paint.run(arguments)
+    if paint.wants_instant(arguments):
+        return paint.run_instant(arguments)
     options = parse(arguments)
     check_output_path(options.output)
     if options.animation is not None:

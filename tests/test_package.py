@@ -64,7 +64,7 @@ def floor_of(name):
         "losses": "equations",
         "networks": "canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
-        "painting": "sizes zoo hub inspection doors films",
+        "painting": "sizes zoo hub instant inspection doors films",
         "training": "devices data run watching feed_forward",
         "export": "config frozen report calibration signatures warmup saved_model litert footprint "
         "parity publishing",

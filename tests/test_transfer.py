@@ -207,8 +207,8 @@ def test_paint_photo_paints_as_stylize_does(photo, tiny_zoo):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"recipe": "tutorial"}, TypeError, "A trained style takes no `recipe`"),
-        ({"start_from": "photo.png"}, TypeError, "takes no `recipe`, `start_from`"),
+        ({"recipe": "tutorial"}, TypeError, "Painting in one pass takes no `recipe`"),
+        ({"start_from": "photo.png"}, TypeError, "takes no `recipe` but .*`start_from`"),
         ({"steps": 3}, TypeError, "A PaintConfig has no field 'steps'. Its fields: size, strength"),
         ({"size": 15}, ValueError, "`size` must be at least 16 px. Received: size=15"),
         ({"strength": 2}, ValueError, "`strength` must lie between 0 and 1"),

@@ -2,12 +2,13 @@
 
 from tfstyle.config.checks import with_fields
 from tfstyle.config.looks import LAYERS, Losses
-from tfstyle.config.painting import HubConfig, OnePass, PaintConfig
+from tfstyle.config.painting import CODE_SIDE, HubConfig, OnePass, PaintConfig
 from tfstyle.config.presets import RECIPES, TRAININGS, recipe_with, training_with
 from tfstyle.config.recipe import Recipe
 from tfstyle.config.training import TrainConfig
 
 __all__ = [
+    "CODE_SIDE",
     "LAYERS",
     "RECIPES",
     "TRAININGS",

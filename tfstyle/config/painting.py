@@ -5,6 +5,8 @@ from typing import Literal
 
 from tfstyle.config.checks import check_types
 
+CODE_SIDE = 512  # long side in pixels at which a picture's code of style is read, as in training
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnePass:

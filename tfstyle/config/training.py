@@ -23,7 +23,8 @@ class TrainConfig(Losses):
     statistics of instance norm, Gram matrices and losses are float32 throughout."""
 
     architecture: Literal["lean", "full", "any"] = "lean"
-    """A network for phones and CPUs, the residual network of Johnson et al., or one of any style."""
+    """A network for phones and CPUs, the residual network of Johnson et al., or one of any
+    style."""
     width: float = 1.0
     """Factor of the number of channels everywhere."""
     blocks: int | None = None

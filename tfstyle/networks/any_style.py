@@ -134,3 +134,9 @@ class AnyNet(Generator):
                 f"{'none' if style_weights is None else np.shape(style_weights)}."
             )
         return np.asarray(style_weights, np.float32).reshape(1, -1)
+
+    def at_strength(self, point, images, strength):
+        """Move the code towards those of the photographs, so that the strokes themselves grow
+        weaker; only below a quarter are pictures laid over each other. See `Generator`."""
+        own = np.asarray(self.encode(images))
+        return own + np.float32(strength) * (point - own), min(1.0, 4 * strength)

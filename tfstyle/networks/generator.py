@@ -102,6 +102,20 @@ class Generator(keras.Model):
         """
         return blend(self.num_styles, style_weights)
 
+    def at_strength(self, point, images, strength):
+        """Return how to paint less than fully.
+
+        Args:
+            point: Point of style `(1, num_styles)`.
+            images: The photographs, float array `(batch, height, width, 3)`.
+            strength: From 0, the photograph, to 1, the painting.
+
+        Returns:
+            The points to paint with, `(1 or batch, num_styles)`, and how much of the painted
+            pictures is laid over the photographs.
+        """
+        return point, strength
+
     @property
     def reach(self):
         """How many pixels away from a pixel the picture can matter to it, but for statistics."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from tfstyle.config import HubConfig, PaintConfig, Recipe, recipe_with, with_fields
 from tfstyle.painting import hub, zoo
+from tfstyle.painting.instant import Paintings
 from tfstyle.pictures import Picture, colors, read_image, resize, to_pil
 
 
@@ -29,8 +30,8 @@ def stylize(
             by optimization. Or a trained style, which paints at once: a name that `tfstyle styles`
             lists, or the path of a `.keras` file that `tfstyle-train` wrote. With `model`, one
             painting, or nothing, as the model takes it.
-        recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`. Not for a trained
-            style.
+        recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`; or "instant", for the
+            network that paints in the style of any painting in one pass. Not for a trained style.
         model: A SavedModel to paint with at once: its address on TensorFlow Hub, such as
             "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2", which takes a
             painting; or its folder, such as one that `tfstyle export` wrote, which takes none.
@@ -41,9 +42,10 @@ def stylize(
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
         callbacks: Keras callbacks, such as `tfstyle.optimize.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
-            photograph's own size. For a trained style, fields of `tfstyle.config.PaintConfig`:
-            `strength=0.8, stroke_size=1.5`; there the photograph's own size is the default. With
-            `model`, fields of `tfstyle.config.HubConfig`: `style_size=256`.
+            photograph's own size. For a trained style and "instant", fields of
+            `tfstyle.config.PaintConfig`: `strength=0.8, stroke_size=1.5`; there the photograph's
+            own size is the default. With `model`, fields of `tfstyle.config.HubConfig`:
+            `style_size=256`.
 
     Returns:
         `PIL.Image.Image`, RGB, or RGBA where the photograph has transparent parts; its long side
@@ -63,6 +65,7 @@ def stylize(
 
     ```python
     tfstyle.stylize("cat.jpg", "starry_night.jpg", size=384).save("cat_by_night.png")
+    tfstyle.stylize("cat.jpg", "starry_night.jpg", "instant").save("cat_at_once.png")
     tfstyle.stylize("cat.jpg", "wave").save("cat_at_sea.png")
     tfstyle.stylize("cat.jpg", model="models/wave").save("cat_at_sea.png")
     ```
@@ -75,9 +78,13 @@ def stylize(
     if style is None:
         raise TypeError("`style` must be a painting or a trained style. Received: neither.")
     trained = zoo.find(style)
-    if trained:
-        if recipe != "default" or start_from is not None or callbacks:
-            raise TypeError("A trained style takes no `recipe`, `start_from` or `callbacks`.")
+    if trained or recipe == "instant":
+        if recipe not in ("default", "instant") or start_from is not None or callbacks:
+            raise TypeError(
+                'Painting in one pass takes no other `recipe` than "instant", no `start_from` and '
+                "no `callbacks`."
+            )
+        trained = trained or Paintings(style)
         config = with_fields(PaintConfig(), **overrides)
         photo = read_image(content)
         return paint_photos([photo], trained, config, style_weights=style_weights)[0]
@@ -104,9 +111,8 @@ def stylize(
     if recipe.color == "recolor":
         paintings = [colors.recolor(painting, rgb) for painting in paintings]
 
-    from tfstyle.optimize.picture import (
-        optimize_image,  # loads Keras, after all that can go wrong before
-    )
+    # Loads Keras, after all that can go wrong before.
+    from tfstyle.optimize.picture import optimize_image
 
     stylized = optimize_image(
         rgb,
@@ -125,9 +131,10 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
 
     Args:
         photos: List of `tfstyle.pictures.Picture` of one shape.
-        style: `tfstyle.painting.zoo.Style`.
+        style: `tfstyle.painting.zoo.Style` or `tfstyle.painting.instant.Paintings`.
         config: `PaintConfig`.
-        style_weights: A weight for each style of the network. Default: `style` alone.
+        style_weights: A weight for each style of the network, or for each painting. Default: the
+            style alone; paintings alike.
 
     Returns:
         List of `PIL.Image.Image`, each what `stylize` returns.
@@ -139,10 +146,9 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
 
     config = config or PaintConfig()
     network = zoo.load(style.path)
-    if style_weights is None:
-        style_weights = np.eye(network.num_styles)[style.index]
+    point = style.point(network, style_weights)
     rgbs = [resize(photo.rgb, config.size or max(photo.rgb.shape[:2])) for photo in photos]
-    stylized = paint_batch(network, rgbs, config, style_weights=style_weights)
+    stylized = paint_batch(network, rgbs, config, style_weights=point)
     return [_finished(*each, config) for each in zip(stylized, rgbs, photos, strict=True)]
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence
 
 from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
+from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
 from tfstyle.pictures import check_output_path, colors, resize, to_pil
 
@@ -42,13 +43,14 @@ def stylize_video(
 
     Args:
         source: Path of a film that FFmpeg reads, or of a GIF.
-        style: Name of a trained style, or path of a network, as for `tfstyle.stylize`.
+        style: Name of a trained style or path of a network, as for `tfstyle.stylize`; or a
+            painting, or a list of them, for the network of any style.
         output: Path ending in one of `SUFFIXES`.
         config: `PaintConfig`.
         steady: From 0, each frame on its own, to 1: how much of what flickers is held back. The
             network's statistics move slowly from frame to frame, and where the film stands still
             the painting does.
-        style_weights: A weight for each style of a network of several.
+        style_weights: A weight for each style of a network of several, or for each painting.
         on_frame: Function of the number of frames done and their total; what it returns, if true,
             stops the work and keeps the film so far.
 
@@ -68,7 +70,7 @@ def stylize_video(
         raise ValueError(f"`output` must be another file than the film. Received: '{output}'.")
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
-    trained = zoo.require(style, "style")
+    style = style_for(style)
     to_gif = output.suffix.lower() == ".gif"
     if source.suffix.lower() == ".gif":
         film = _open_gif(source)
@@ -76,10 +78,8 @@ def stylize_video(
         film = _open_film(source, GIF_FPS if to_gif else None)
     if not to_gif:
         _ffmpeg()  # if it is missing, that is said before anything is loaded
-    network = zoo.load(trained.path)
-    if style_weights is None:
-        style_weights = np.eye(network.num_styles)[trained.index]
-    painter = Painter(network, config, steady, style_weights)
+    network = zoo.load(style.path)
+    painter = Painter(network, config, steady, style.point(network, style_weights))
     count, stopped = 0, False
 
     def painted():
@@ -111,7 +111,7 @@ class Painter:
         network: `Generator`.
         config: `PaintConfig`.
         steady: See `stylize_video`.
-        style_weights: A weight for each style of the network. Default: the first style.
+        style_weights: A point of style, as `Generator.point` takes it.
     """
 
     def __init__(self, network, config=None, steady=0.8, style_weights=None):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfstyle.config import PaintConfig
+from tfstyle.config import CODE_SIDE, PaintConfig
 from tfstyle.pictures import MIN_SIDE, resize
 
 WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
@@ -82,31 +82,36 @@ def paint_batch(network, images, config=None, *, style_weights=None, moments=Non
         ValueError: If the style weights cannot be used.
     """
     config = config or PaintConfig()
-    style_weights = network.point(style_weights)
+    points, share = _at_strength(network, network.point(style_weights), images, config)
     photos, (statistics, *_) = zip(*(_at_stroke_size(i, config) for i in images), strict=True)
     if moments is None and statistics == "whole":
-        stylized = np.asarray(_whole(network)(np.stack(photos), style_weights))
+        stylized = np.asarray(_whole(network)(np.stack(photos), points))
     else:
+        each = np.broadcast_to(points, (len(photos), points.shape[-1]))[:, None]
         stylized = [
-            _in_pieces(
-                network,
-                photo,
-                style_weights,
-                moments or MOMENTS[statistics](network, photo, style_weights),
-            )
-            for photo in photos
+            _in_pieces(network, photo, point, moments or MOMENTS[statistics](network, photo, point))
+            for photo, point in zip(photos, each, strict=True)
         ]
     stylized = [resize(picture, images[0].shape[:2]) for picture in stylized]
-    if config.strength == 1:
+    if share == 1:
         return stylized
-    strength = np.float32(config.strength)
-    return [i + strength * (picture - i) for i, picture in zip(images, stylized, strict=True)]
+    share = np.float32(share)
+    return [i + share * (picture - i) for i, picture in zip(images, stylized, strict=True)]
 
 
 def picture_moments(network, image, config, style_weights):
     """Return `[(mean, variance)]` for all instance norms, found as the config says."""
+    point, _ = _at_strength(network, network.point(style_weights), [image], config)
     photo, statistics = _at_stroke_size(image, config)
-    return MOMENTS[statistics](network, photo, style_weights)
+    return MOMENTS[statistics](network, photo, point)
+
+
+def _at_strength(network, point, images, config):
+    """Return what `Generator.at_strength` does, of photographs as large as paintings are read."""
+    if config.strength == 1:
+        return point, 1.0
+    small = [resize(image, min(CODE_SIDE, max(image.shape[:2]))) for image in images]
+    return network.at_strength(point, np.stack(small), config.strength)
 
 
 def _at_stroke_size(image, config):

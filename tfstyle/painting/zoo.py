@@ -7,7 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 FOLDER = Path(str(files("tfstyle"))) / "styles"
+ANY = FOLDER / "any.keras"  # the network of any style
 
 
 class Style(NamedTuple):
@@ -30,12 +33,21 @@ class Style(NamedTuple):
         """Line on painter, work and licence."""
         return self.card["styles"][self.index].get("about", "")
 
+    def point(self, network, style_weights=None):
+        """Return the point of style to paint with; `style_weights` default to this style alone."""
+        if style_weights is None and network.num_styles == len(self.card["styles"]):
+            style_weights = np.eye(network.num_styles)[self.index]
+        return network.point(style_weights)
+
 
 @functools.cache
 def styles():
     """Return `{name: Style}` of the styles that ship with the package."""
     return {
-        style.name: style for path in sorted(FOLDER.glob("*.keras")) for style in styles_of(path)
+        style.name: style
+        for path in sorted(FOLDER.glob("*.keras"))
+        if path != ANY
+        for style in styles_of(path)
     }
 
 
@@ -63,13 +75,22 @@ def styles_of(path):
 def find(style):
     """Return the `Style` that a name of the zoo or a `.keras` file stands for; None if neither.
 
-    A file stands for the first of its styles.
+    A file stands for the first of its styles; "any" for the network that paints in the style of
+    any painting.
     """
     if not isinstance(style, (str, Path)):
         return None
     if str(style) in styles():
         return styles()[str(style)]
+    if str(style) == "any":
+        return styles_of(ANY)[0]
     return styles_of(style)[0] if Path(style).suffix == ".keras" else None
+
+
+def paints_any(path):
+    """Tell whether a network's file takes the code of a painting in place of a style of its own."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))["class_name"] == "AnyNet"
 
 
 def require(style, argument):

@@ -1,0 +1,149 @@
+"""Any painting in one pass: the network that ships, codes of paintings, strength, errors."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfstyle
+from tfstyle.cli.main import main
+from tfstyle.painting import zoo
+from tfstyle.painting.instant import Paintings, style_for
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """A photograph and two paintings of different colors, PIL images."""
+    y, x = np.mgrid[:48, :64] / 64
+    photo = np.stack([x, y, 1 - x], -1)
+    noise = np.random.default_rng(0).random((40, 52, 1))
+    red, blue = noise * [1, 0.2, 0.1], noise * [0.1, 0.3, 1]
+    return [Image.fromarray((255 * array).astype(np.uint8)) for array in (photo, red, blue)]
+
+
+def test_the_network_of_any_style_ships_in_three_megabytes():
+    assert zoo.ANY.stat().st_size < 3_000_000
+    assert zoo.paints_any(zoo.ANY)
+    assert "any" not in zoo.styles()
+    assert zoo.find("any").path == zoo.ANY
+    losses = zoo.find("any").card["losses"]
+    assert losses["seen"]["style_loss"] * 1.25 >= losses["unseen"]["style_loss"]
+
+
+def test_stylize_instant_takes_the_colors_of_the_painting(pictures):
+    photo, red, blue = pictures
+    as_red, as_blue = (
+        np.asarray(tfstyle.stylize(photo, painting, "instant"), float) for painting in (red, blue)
+    )
+    assert as_red.shape == (48, 64, 3)
+    assert as_red[..., 0].mean() > as_red[..., 2].mean()
+    assert as_blue[..., 2].mean() > as_blue[..., 0].mean()
+
+
+def test_stylize_instant_at_no_strength_is_the_photograph(pictures):
+    photo, red, _ = pictures
+    weak = [
+        np.asarray(tfstyle.stylize(photo, red, "instant", strength=strength), float)
+        for strength in (0.0, 0.1, 0.5, 1.0)
+    ]
+    np.testing.assert_allclose(weak[0], np.asarray(photo), atol=1)
+    far = [np.abs(picture - weak[0]).mean() for picture in weak]
+    assert far == sorted(far)
+
+
+def test_codes_of_paintings_are_blended_by_weight(pictures):
+    _, red, blue = pictures
+    network = zoo.load(zoo.ANY)
+    one, other = (Paintings(painting).point(network) for painting in (red, blue))
+    both = Paintings([red, blue]).point(network, [1, 3])
+    np.testing.assert_allclose(both, 0.25 * one + 0.75 * other, atol=1e-5)
+
+
+def test_a_painting_is_read_once(pictures, monkeypatch):
+    network, calls = zoo.load(zoo.ANY), []
+    monkeypatch.setattr(network, "encode", lambda x: calls.append(x) or np.ones((1, 128)))
+    painting = Paintings(pictures[1])
+    painting.point(network)
+    painting.point(network)
+    assert len(calls) == 1
+
+
+def test_large_pictures_in_pieces_equal_the_whole(pictures, monkeypatch):
+    from tfstyle.painting import sizes
+
+    photo, red, _ = pictures
+    whole = tfstyle.stylize(photo, red, "instant", size=160, statistics="whole")
+    monkeypatch.setattr(sizes, "TILE", 64)
+    pieces = tfstyle.stylize(photo, red, "instant", size=160, statistics="exact")
+    np.testing.assert_allclose(np.asarray(pieces, float), np.asarray(whole, float), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"style": []}, ValueError, "at least one painting. Received: an empty list"),
+        ({"style_weights": [1, 2]}, ValueError, "positive number for each of 1 paintings"),
+        ({"style_weights": [-1]}, ValueError, r"Received: style_weights=\[-1\]"),
+        ({"steps": 3}, TypeError, "A PaintConfig has no field 'steps'"),
+        ({"start_from": "photo.png"}, TypeError, "no `start_from`"),
+    ],
+)
+def test_stylize_instant_refuses_bad_input(pictures, arguments, error, text):
+    with pytest.raises(error, match=text):
+        tfstyle.stylize(
+            **{"content": pictures[0], "style": pictures[1], "recipe": "instant"} | arguments
+        )
+
+
+def test_any_without_a_painting_says_what_it_needs(pictures):
+    with pytest.raises(ValueError, match="needs the code of a painting"):
+        tfstyle.stylize(pictures[0], "any")
+
+
+def test_a_network_of_its_own_styles_takes_no_painting(pictures, tiny_styles):
+    with pytest.raises(ValueError, match="a network of styles of its own, which takes no painting"):
+        Paintings(pictures[1], tiny_styles / "ripple.keras")
+
+
+def test_style_for_names_the_styles_that_there_are():
+    with pytest.raises(ValueError, match=r"`style` must be one of .*'wave'.*Received: 'wvae'"):
+        style_for("wvae")
+    assert style_for("wave").name == "wave"
+
+
+def test_tfstyle_stylize_paints_a_folder_in_the_style_of_a_painting(pictures, tmp_path, capsys):
+    photos, painting = tmp_path / "photos", tmp_path / "red.png"
+    photos.mkdir()
+    for number in range(2):
+        pictures[0].save(photos / f"{number}.png")
+    pictures[1].save(painting)
+    output = tmp_path / "painted"
+    assert main(["stylize", str(photos), str(painting), "-o", str(output)]) == 0
+    expected = np.asarray(tfstyle.stylize(pictures[0], pictures[1], "instant"), float)
+    for number in range(2):
+        with Image.open(output / f"{number}.png") as painted:
+            np.testing.assert_allclose(np.asarray(painted, float), expected, atol=1)
+
+
+def test_tfstyle_stylize_instant_blends_paintings(pictures, tmp_path):
+    files = [tmp_path / f"{name}.png" for name in ("photo", "red", "blue")]
+    for picture, file in zip(pictures, files, strict=True):
+        picture.save(file)
+    photo, *paintings = map(str, files)
+    output = tmp_path / "out.png"
+    flags = ["--recipe", "instant", "--style-weights", "1", "3", "--size", "32"]
+    assert main(["stylize", photo, *paintings, "-o", str(output), *flags]) == 0
+    expected = tfstyle.stylize(*files[:1], files[1:], "instant", style_weights=[1, 3], size=32)
+    with Image.open(output) as painted:
+        np.testing.assert_array_equal(np.asarray(painted), np.asarray(expected))
+
+
+def test_a_gif_is_painted_in_the_style_of_a_painting(pictures, tmp_path):
+    film, painting, output = (tmp_path / name for name in ("in.gif", "red.png", "out.gif"))
+    frames = [pictures[0].rotate(angle) for angle in (0, 10, 20)]
+    frames[0].save(film, save_all=True, append_images=frames[1:], duration=100)
+    pictures[1].save(painting)
+    assert main(["video", str(film), str(painting), "-o", str(output)]) == 0
+    with Image.open(output) as painted:
+        assert painted.n_frames == 3
+        first = np.asarray(painted.convert("RGB"), float)
+    assert first[..., 0].mean() > first[..., 2].mean()

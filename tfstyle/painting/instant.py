@@ -1,0 +1,73 @@
+"""Any painting as a style: the network of any style reads its code off it, once."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfstyle.config import CODE_SIDE
+from tfstyle.painting import zoo
+from tfstyle.pictures import Picture, read_image, resize
+
+
+class Paintings:
+    """One painting or several as a style of a network of any style, in the place of `zoo.Style`.
+
+    Args:
+        style: A painting in any form that `tfstyle.pictures.read_image` takes, or a list.
+        path: File of the network. Default: the one that ships.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a picture cannot be read, there is none, or `path` holds no such network.
+        TypeError: If something is no picture.
+    """
+
+    def __init__(self, style, path=zoo.ANY):
+        several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
+        sources = list(style) if several else [style]
+        if not sources:
+            raise ValueError("`style` must hold at least one painting. Received: an empty list.")
+        if not zoo.paints_any(path):
+            raise ValueError(
+                f"'{path}' is a network of styles of its own, which takes no painting. A network "
+                "of any style is trained with `tfstyle-train --config any`."
+            )
+        self.path, self._codes = path, None
+        self._paintings = [resize(read_image(source).rgb, CODE_SIDE) for source in sources]
+
+    def point(self, network, style_weights=None):
+        """Return the code `(1, num_styles)` of the paintings, blended.
+
+        Args:
+            network: The network of `path`, loaded.
+            style_weights: A positive weight for each painting. Default: equal ones.
+
+        Raises:
+            ValueError: If there is not one for each painting, or one is not positive.
+        """
+        weights = [1.0] * len(self._paintings) if style_weights is None else list(style_weights)
+        if len(weights) != len(self._paintings) or not all(weight > 0 for weight in weights):
+            raise ValueError(
+                f"`style_weights` must be a positive number for each of {len(self._paintings)} "
+                f"paintings. Received: style_weights={weights}."
+            )
+        if self._codes is None:
+            codes = [np.asarray(network.encode(painting[None])) for painting in self._paintings]
+            self._codes = np.concatenate(codes)
+        return np.average(self._codes, 0, weights)[None].astype(np.float32)
+
+
+def style_for(style):
+    """Return what to paint with for the value of an argument `style`: a trained style for its name
+    or file, the network of any style for a painting or several.
+
+    Returns:
+        `zoo.Style` or `Paintings`.
+
+    Raises:
+        ValueError: If a name is neither a style nor a file; else as `Paintings`.
+    """
+    found = zoo.find(style)
+    if found is None and isinstance(style, (str, Path)) and not Path(style).exists():
+        zoo.require(style, "style")
+    return found or Paintings(style)
