@@ -75,7 +75,7 @@ class Scheduler:
         batch_timeout_s: Longest wait for more tasks of a kind.
         max_queue: Tasks that may wait.
         max_pixels: Most pixels of a batch.
-        on_batch: Function of a model's name and the number of rows that ran together.
+        on_batch: Function of a servable and the number of rows that ran together.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Scheduler:
         batch_timeout_s,
         max_queue,
         max_pixels,
-        on_batch=lambda model, rows: None,
+        on_batch=lambda servable, rows: None,
     ):
         self._free, self._max_batch_size = workers, max_batch_size
         self._batch_timeout_s = batch_timeout_s if max_batch_size > 1 else 0.0
@@ -111,6 +111,10 @@ class Scheduler:
         if isinstance(task.result, StatusError):
             raise task.result
         return task.result
+
+    def depth(self):
+        """Return how many tasks wait."""
+        return len(self._queue)
 
     def cancel(self, task):
         """Give a task up. What runs already runs on."""
@@ -244,7 +248,7 @@ class Scheduler:
         if len(batch) > 1:
             feeds = {name: np.concatenate([t.feeds[name] for t in batch]) for name in feeds}
         outputs = first.servable.run(first.signature, feeds, first.outputs)
-        self._on_batch(first.servable.name, sum(rows))
+        self._on_batch(first.servable, sum(rows))
         if len(batch) == 1:
             return [outputs]
         for name, value in outputs.items():

@@ -1,7 +1,7 @@
 """Which models and versions there are: in a folder, or by TF Serving's models.config."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -19,13 +19,14 @@ class ModelConfig:
         base_path: Folder of the numbered versions.
         latest: How many of the newest versions to serve; 0 for all.
         specific: Versions to serve instead, by number.
-        labels: Dict of versions by label.
+        labels: Dict of versions by label. None: "stable" is the oldest that is available, and
+            "canary" the newest.
     """
 
     base_path: Path
     latest: int = 1
     specific: tuple = ()
-    labels: dict = field(default_factory=dict)
+    labels: dict | None = None
 
     def wanted(self):
         """Return the versions to serve that exist, `{number: folder}`."""

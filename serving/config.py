@@ -15,7 +15,8 @@ class ServeConfig:
     rest_port: int | None = 8501
     """Port of REST and metrics; 0 takes a free one, None serves gRPC alone."""
     keep_versions: int = 1
-    """Newest versions of each model to serve, 0 for all; models.config has its own policy."""
+    """Newest versions of each model to serve, 0 for all; the label "stable" is the oldest of them,
+    "canary" the newest. models.config has its own policy."""
     poll_s: float = 1.0
     """Seconds between looks for new versions."""
     max_batch_size: int = 4
@@ -38,6 +39,19 @@ class ServeConfig:
     """Private key, PEM; with it gRPC and REST speak TLS."""
     ssl_cert: Path | None = None
     """Certificate chain, PEM."""
+    ssl_client_ca: Path | None = None
+    """Certificates, PEM, one of which must have signed the certificate that a client shows."""
+    token_file: Path | None = None
+    """File of bearer tokens, one a line; who sends none of them is refused, but for health."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose web pages may ask over REST, such as https://example.org, or '*'."""
+    socket: Path | None = None
+    """Unix socket for gRPC besides the port, made where it does not exist."""
+    tensor_content: bool = False
+    """Answer numbers over gRPC in `tensor_content`, faster to read, where TF Serving's default is
+    one by one in `float_val`; its flag is --enable_serialization_as_tensor_content."""
+    idle_s: float = 30.0
+    """Longest time over REST for the headers of a request, and for a client that reads nothing."""
 
     def __post_init__(self):
         lowest = {
@@ -54,7 +68,7 @@ class ServeConfig:
                 raise ValueError(
                     f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)}."
                 )
-        positive = ("poll_s", "request_timeout_s", "max_message_mb", "max_megapixels")
+        positive = ("poll_s", "request_timeout_s", "max_message_mb", "max_megapixels", "idle_s")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(
@@ -78,6 +92,11 @@ class ServeConfig:
             raise ValueError(
                 "`ssl_key` and `ssl_cert` must be given together. "
                 f"Received: ssl_key={self.ssl_key}, ssl_cert={self.ssl_cert}."
+            )
+        if self.ssl_client_ca is not None and self.ssl_key is None:
+            raise ValueError(
+                "`ssl_client_ca` must come with `ssl_key` and `ssl_cert`. "
+                f"Received: ssl_client_ca={self.ssl_client_ca}."
             )
 
     @property

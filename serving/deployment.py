@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfstyle.serving.catalog import find_models, find_versions, read_models_config
 from tfstyle.serving.manifests import compose, dockerfile, kserve, kubernetes
-from tfstyle.serving.metrics import METRICS_PATH
+from tfstyle.serving.status import METRICS_PATH
 
 
 def deployment_files(models, config, *, folder=None):

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import logging
+import math
+import time
 
 import grpc
 import numpy as np
@@ -16,11 +18,17 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tfstyle.serving import wire
 from tfstyle.serving.catalog import read_models_config
 from tfstyle.serving.status import StatusError
-from tfstyle.serving.wire import write_tensor
 
 log = logging.getLogger(__name__)
+
+TWICE_S = 60.0  # between two requests that empty the server
+# Where TF Serving puts numbers that are not float32.
+_FIELDS = dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), "int_val")
+_FIELDS |= {f"{kind}64": f"{kind}64_val" for kind in ("int", "uint")}
+_FIELDS |= {"float64": "double_val", "bool": "bool_val", "uint32": "uint32_val"}
 
 
 @contextlib.contextmanager
@@ -61,8 +69,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, predictor):
         self._predictor = predictor
 
+    def Classify(self, request, context):
+        """Refuse: a style does nothing of the kind."""
+        with answering(context, None):
+            raise StatusError("UNIMPLEMENTED", "Only Predict runs the signatures of a style")
+
+    Regress = MultiInference = Classify
+
     def Predict(self, request, context):
-        """Run a signature. Numbers come back as `tensor_content`, which clients read fastest."""
+        """Run a signature."""
         predictor = self._predictor
         with answering(context, predictor.metrics) as facts:
             if not request.HasField("model_spec"):
@@ -84,10 +99,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 response.model_spec.version.value = servable.version
                 response.model_spec.signature_name = signature.name
                 for name, value in arrays.items():
-                    if isinstance(value, bytes) or value.dtype in (object, np.float32):
-                        write_tensor(response.outputs[name], value)  # faster than TensorFlow's
-                    else:
-                        response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+                    write_output(response.outputs[name], value, predictor.config.tensor_content)
                 predictor.check_response(response.ByteSize())
                 return response
         return None
@@ -125,7 +137,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """
 
     def __init__(self, store, roots):
-        self._store, self._roots = store, roots
+        self._store, self._roots, self._emptied_at = store, roots, -math.inf
 
     def GetModelStatus(self, request, context):
         """Tell the versions of a model and whether they are available."""
@@ -136,7 +148,11 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return None
 
     def HandleReloadConfigRequest(self, request, context):
-        """Serve another configuration. Departs from TF Serving: only of the same folders."""
+        """Serve another configuration.
+
+        Departs from TF Serving: only of the same folders; and a list without models, which would
+        unload all, must be sent twice.
+        """
         with answering(context, None):
             if request.config.WhichOneof("config") != "model_config_list":
                 raise StatusError("INVALID_ARGUMENT", "ReloadConfig must have a model_config_list")
@@ -151,8 +167,29 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                         "PERMISSION_DENIED",
                         f"base_path of model {name} must lie in the served folder",
                     )
+            if not configs and time.monotonic() > self._emptied_at + TWICE_S:
+                self._emptied_at = time.monotonic()
+                raise StatusError(
+                    "FAILED_PRECONDITION",
+                    "model_config_list is empty, and every model would be unloaded: send it again "
+                    f"within {TWICE_S:.0f} s if that is meant",
+                )
             self._store.reload(configs)
         return model_management_pb2.ReloadConfigResponse()
+
+
+def write_output(proto, value, as_content):
+    """Fill a `TensorProto` as TF Serving does: numbers one by one, unless `as_content` is set."""
+    if isinstance(value, bytes) or value.dtype in (object, np.float32):  # faster than TensorFlow's
+        tensor = wire.Tensor()
+        wire.write_tensor(tensor, value, field="tensor_content" if as_content else "float_val")
+        proto.MergeFromString(tensor.SerializeToString())
+    elif as_content or value.dtype.name not in _FIELDS:
+        proto.CopyFrom(tf.make_tensor_proto(value))
+    else:
+        proto.dtype = tf.as_dtype(value.dtype).as_datatype_enum
+        proto.tensor_shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+        getattr(proto, _FIELDS[value.dtype.name]).extend(np.ravel(value).tolist())
 
 
 def metadata_of(servable):

@@ -2,7 +2,7 @@
 
 import re
 
-from tfstyle.serving.metrics import METRICS_PATH
+from tfstyle.serving.status import METRICS_PATH
 
 IMAGE = "tensorflow/serving"
 TAG = "2.19.1"

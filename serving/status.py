@@ -3,6 +3,8 @@
 from http import HTTPStatus
 
 MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
+METRICS_PATH = "/monitoring/prometheus/metrics"  # on the REST port, here and there
+READY_PATH = "/ready"
 
 CODES = (
     "OK",

@@ -13,7 +13,7 @@ from tfstyle.serving.catalog import read_models_config
 from tfstyle.serving.config import ServeConfig
 from tfstyle.serving.deployment import deployment_files
 from tfstyle.serving.manifests import probe
-from tfstyle.serving.metrics import METRICS_PATH
+from tfstyle.serving.status import METRICS_PATH
 
 
 @pytest.fixture
