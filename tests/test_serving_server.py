@@ -626,7 +626,8 @@ def test_full_queue_turns_requests_away(models, wait_until):
 
 
 def _in_flight(server):
-    return b'requests_in_flight{model_name="wave",version="1"} 1.0' in server.predictor.metrics.text()
+    text = server.predictor.metrics.text()
+    return b'requests_in_flight{model_name="wave",version="1"} 1.0' in text
 
 
 def test_deadlines_stop_the_model(models):
