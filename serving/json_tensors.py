@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfstyle.serving.status import StatusError
 
 MAX_DEPTH = 32  # axes of a tensor; NumPy takes up to 64
-MAX_ROWS = 10_000  # objects in "instances", and inputs in an object
+MAX_ROWS, MAX_FIELDS = 1000, 100  # objects in "instances", inputs in an object
 EXACT = 2**53  # integers that a double holds
 
 
@@ -170,7 +170,7 @@ class _Reader:
     """Reads a document, in one pass, into `_Values`."""
 
     def __init__(self, body, max_values):
-        self._events = ijson.basic_parse(body, use_float=True)
+        self._events = ijson.basic_parse(body, use_float=True, buf_size=2**14)
         self._left, self._most = max_values, max_values
 
     def document(self):
@@ -229,8 +229,8 @@ class _Reader:
         fields = {}
         for key in self._keys():
             fields[key] = self._values(next(self._events))
-            if len(fields) > MAX_ROWS:
-                raise _invalid(f"An object must hold at most {MAX_ROWS} inputs")
+            if len(fields) > MAX_FIELDS:
+                raise _invalid(f"An object must hold at most {MAX_FIELDS} inputs")
         if fields.keys() != {"b64"} or fields["b64"].kinds != {str} or fields["b64"].shape:
             return fields
         decoded = _Values()

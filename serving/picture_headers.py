@@ -83,11 +83,12 @@ def _gif(data):
             at += 2
         else:
             raise ValueError("The picture is damaged: a GIF holds images and extensions.")
-        while size := data[at]:
+        size = 1
+        while size:
+            size = data[at]
             at, blocks = at + size + 1, blocks - 1
-        at, blocks = at + 1, blocks - 1
-        if blocks < 0:
-            raise ValueError("A GIF must not be cut into blocks of few bytes. Save it anew.")
+            if blocks < 0:
+                raise ValueError("A GIF must not be cut into blocks of few bytes. Save it anew.")
     return max(pixels, width * height)
 
 
