@@ -1,4 +1,4 @@
-"""What attackers of HTTP servers and decoders send: each is answered in time, and harms no other."""
+"""What attackers of HTTP servers and decoders send: it is answered in time, and harms no other."""
 
 import base64
 import contextlib
