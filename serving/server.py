@@ -14,7 +14,12 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # as in client.py
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    model_service_pb2,
+    model_service_pb2_grpc,
+    prediction_service_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from tfstyle.serving.access import TokenCheck, authorizer, credentials
 from tfstyle.serving.catalog import find_models, read_models_config
@@ -26,7 +31,12 @@ from tfstyle.serving.rest import RestServer
 
 log = logging.getLogger(__name__)
 
-SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+# Their descriptors are what reflection tells; the stubs alone do not load them.
+SERVICES = tuple(
+    service.full_name
+    for module in (prediction_service_pb2, model_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
 HEALTH_SERVICES = ("", "PredictionService", "ModelService", *SERVICES)
 
 
