@@ -21,6 +21,8 @@ lint: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[test,lint,video]'
+	# These bring or pin other versions of what is installed: aside, and without what they ask for.
+	$(BIN)/python -m pip install --quiet --no-deps --target .venv/clients min-tfs-client kserve
 	touch $@
 
 clean:
