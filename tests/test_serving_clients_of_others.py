@@ -38,11 +38,14 @@ for kind, port in zip(("grpc", "http"), sys.argv[1:]):
         default = "answered"
     except ovmsclient.tfs_compat.base.errors.ModelNotFoundError as error:
         default = str(error)
+    about = client.get_model_metadata("wave", model_version=2)
+    if kind == "http":  # of TF Serving's answer it gives the JSON
+        about = about["metadata"]["signature_def"]["signature_def"]["serving_default"]
     told[kind] = {
         "shape": painted.shape,
         "level": float(painted.max()),
         "status": client.get_model_status("wave", model_version=2)[2]["state"],
-        "inputs": client.get_model_metadata("wave", model_version=2)[2]["inputs"],
+        "inputs": about["inputs"],
         "default": default,
     }
 print(json.dumps(told))
