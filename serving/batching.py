@@ -5,16 +5,13 @@ A request that comes alone is handed to nobody, which saves half a millisecond.
 """
 
 import functools
-import logging
 import threading
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfstyle.serving.status import StatusError
-
-log = logging.getLogger(__name__)
+from tfstyle.serving.status import StatusError, as_status
 
 
 @dataclass(eq=False, kw_only=True)
@@ -235,7 +232,7 @@ class Scheduler:
                 for task in batch:
                     self._execute([task])
                 return
-            results = [_status(error)]
+            results = [as_status(error)]
         for task, result in zip(batch, results, strict=True):
             self._settle(task, result)
 
@@ -260,13 +257,3 @@ class Scheduler:
             {name: value[end - count : end] for name, value in outputs.items()}
             for end, count in zip(ends, rows, strict=True)
         ]
-
-
-def _status(error):
-    """Return any error as a `StatusError`; what should not happen is logged."""
-    if isinstance(error, StatusError):
-        return error
-    if isinstance(error, MemoryError):
-        return StatusError("RESOURCE_EXHAUSTED", "Out of memory")
-    log.error("a request failed unexpectedly", exc_info=error)
-    return StatusError("INTERNAL", f"{type(error).__name__}: {error}")

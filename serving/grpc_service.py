@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 import math
 import time
 
@@ -20,9 +19,7 @@ from tensorflow_serving.apis import (
 
 from tfstyle.serving import wire
 from tfstyle.serving.catalog import read_models_config
-from tfstyle.serving.status import StatusError
-
-log = logging.getLogger(__name__)
+from tfstyle.serving.status import StatusError, as_status
 
 TWICE_S = 60.0  # between two requests that empty the server
 # Where TF Serving puts numbers that are not float32.
@@ -46,14 +43,8 @@ def answering(context, metrics):
     with metrics.request("GRPC") if metrics else contextlib.nullcontext({}) as facts:
         try:
             yield facts
-        except StatusError as error:
-            failed = error
-        except MemoryError:
-            failed = StatusError("RESOURCE_EXHAUSTED", "Out of memory")
         except Exception as error:
-            log.exception("a request failed unexpectedly")
-            failed = StatusError("INTERNAL", f"{type(error).__name__}: {error}")
-        if failed is not None:
+            failed = as_status(error)
             facts["status"] = failed.code
     if failed is not None:
         context.abort(grpc.StatusCode[failed.code], failed.message)

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfstyle.serving.status import StatusError
 
 MAX_DEPTH = 32  # axes of a tensor; NumPy takes up to 64
-MAX_ROWS, MAX_FIELDS = 1000, 100  # objects in "instances", inputs in an object
+MAX_INPUTS = 100  # in an object
 EXACT = 2**53  # integers that a double holds
 
 
@@ -63,20 +63,25 @@ def read_request(body, servable, *, max_elements):
     except StatusError:
         key = name or "serving_default"
         raise _invalid(f'Serving signature name: "{key}" not found in signature def') from None
-    if "instances" in document and "inputs" in document:
+    keys = document.keys() & {"instances", "inputs"}
+    if len(keys) != 1:
         raise _invalid(
             "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
+            if keys
+            else "Missing 'inputs' or 'instances' key"
         )
-    if "instances" in document:
-        values = _columns(document["instances"], signature)
-    elif "inputs" in document:
-        values = _named(document["inputs"], signature)
-    else:
-        raise _invalid("Missing 'inputs' or 'instances' key")
+    values, needed = document[keys.pop()], sorted(signature.inputs)
+    if isinstance(values, _Values):
+        if len(needed) > 1:
+            raise _invalid(f"must be an object of: {','.join(needed)}. Received a plain value/list")
+        values = {needed[0]: values}
+    if not values.keys() >= signature.inputs.keys():
+        raise _invalid(f"Missing named input: JSON object keys must be {','.join(needed)}")
     feeds = {}
-    for key, value in values.items():
-        feeds[key] = value.to_array(tf.dtypes.as_dtype(signature.inputs[key].dtype))
-        signature.check_tensor(key, signature.inputs[key].dtype, feeds[key].shape)
+    for key in needed:
+        info = signature.inputs[key]
+        feeds[key] = values[key].to_array(tf.dtypes.as_dtype(info.dtype))
+        signature.check_tensor(key, info.dtype, feeds[key].shape)
     return JsonRequest(signature, feeds, "instances" in document)
 
 
@@ -123,8 +128,9 @@ def _write(arrays, row_format):
 class _Values:
     """A value of JSON, or nested lists of them: flat, with the shape that they had."""
 
-    def __init__(self):
-        self.shape, self.numbers, self.strings, self.kinds = [], array.array("d"), [], set()
+    def __init__(self, shape=()):
+        self.shape, self.kinds = list(shape), set()
+        self.numbers, self.strings = array.array("d"), []
 
     def append(self, leaf):
         if leaf is None:
@@ -135,10 +141,7 @@ class _Values:
     def extend(self, other):
         """Add a row of the same shape."""
         if other.shape != self.shape[1:]:
-            raise _invalid(
-                f"Encountered list at unexpected size: {other.shape} expected size: "
-                f"{self.shape[1:]}"
-            )
+            raise _invalid(f"Encountered list at unexpected size: {other.shape}")
         self.shape[0] += 1
         self.numbers.extend(other.numbers)
         self.strings.extend(other.strings)
@@ -174,7 +177,7 @@ class _Reader:
         self._left, self._most = max_values, max_values
 
     def document(self):
-        """Return the object of a request as a dict, without the keys that nobody looks at."""
+        """Return the object of a request as a dict."""
         if next(self._events)[0] != "start_map":
             raise _invalid("JSON Value: Is not object")
         found = {}
@@ -184,11 +187,9 @@ class _Reader:
                 if kind != "string":
                     raise _invalid("'signature_name' key must be a string value.")
             elif key == "instances":
-                found[key] = self._instances()
-            elif key == "inputs":
-                found[key] = self._object_or_values(next(self._events))
+                found[key] = self._rows()
             else:
-                self._skip()
+                found[key] = self._object_or_values(next(self._events))
         next(self._events, None)  # parses to the end: nothing may follow
         return found
 
@@ -199,28 +200,29 @@ class _Reader:
                 return
             yield key
 
-    def _instances(self):
-        """Read rows: `_Values` of them all, or a list of dicts of `_Values`."""
+    def _rows(self):
+        """Read "instances": `_Values` of them all, or a dict of such, where they are objects."""
         if next(self._events)[0] != "start_array":
             raise _invalid("Excepting 'instances' to be an list/array")
-        first = next(self._events)
-        if first[0] == "end_array":
-            raise _invalid("No values in 'instances' array")
-        row = self._object_or_values(first) if first[0] == "start_map" else None
-        if not isinstance(row, dict):
-            first = first if row is None else ("bytes", row.strings[0])
-            return self._values(("start_array", None), first)
-        rows = []
-        while True:
-            rows.append(row)
-            kind, value = next(self._events)
+        columns = None
+        for kind, value in self._events:
             if kind == "end_array":
-                return rows
+                break
             row = self._object_or_values((kind, value)) if kind == "start_map" else None
-            if not isinstance(row, dict):
-                raise _invalid(f"Expecting object but got value at item {len(rows)} of input list")
-            if len(rows) >= MAX_ROWS:
-                raise _invalid(f"'instances' must hold at most {MAX_ROWS} objects")
+            if columns is None:
+                if not isinstance(row, dict):
+                    first = ("bytes", row.strings[0]) if row else (kind, value)
+                    return self._values(("start_array", None), first)
+                columns = {key: _Values([0, *column.shape]) for key, column in row.items()}
+            if not isinstance(row, dict) or row.keys() != columns.keys():
+                raise _invalid(
+                    "Expecting objects of the same keys but got another value in 'instances'"
+                )
+            for key, column in row.items():
+                columns[key].extend(column)
+        if not columns:
+            raise _invalid("No values in 'instances' array")
+        return columns
 
     def _object_or_values(self, event):
         """Read what begins with `event`: an object of inputs as a dict, all else as `_Values`."""
@@ -229,8 +231,8 @@ class _Reader:
         fields = {}
         for key in self._keys():
             fields[key] = self._values(next(self._events))
-            if len(fields) > MAX_FIELDS:
-                raise _invalid(f"An object must hold at most {MAX_FIELDS} inputs")
+            if len(fields) > MAX_INPUTS:
+                raise _invalid(f"An object must hold at most {MAX_INPUTS} inputs")
         if fields.keys() != {"b64"} or fields["b64"].kinds != {str} or fields["b64"].shape:
             return fields
         decoded = _Values()
@@ -286,61 +288,12 @@ class _Reader:
             raise _invalid('JSON Value: object is not of expected type: {"b64": string}')
         return _decode(value)
 
-    def _skip(self):
-        """Read a value and forget it."""
-        depth = 0
-        for kind, _ in self._events:
-            depth += kind.startswith("start") - kind.startswith("end")
-            if depth > MAX_DEPTH:
-                raise _invalid("JSON Parse error: nested too deep")
-            if not depth and kind != "map_key":
-                return
-
 
 def _decode(text):
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _invalid("Unable to base64 decode") from error
-
-
-def _columns(instances, signature):
-    """Gather "instances", a value or an object for each picture, by input."""
-    if isinstance(instances, _Values):
-        if len(signature.inputs) > 1:
-            raise _invalid(
-                "instances is a plain list, but expecting list of objects as multiple input "
-                "tensors required as per tensorinfo_map"
-            )
-        return {next(iter(signature.inputs)): instances}
-    columns = {}
-    for position, row in enumerate(instances):
-        if row.keys() != signature.inputs.keys():
-            raise _invalid(
-                f"Failed to process element: {position} of 'instances' list. JSON object keys "
-                f"must be equal to: {','.join(sorted(signature.inputs))}"
-            )
-        for key, value in row.items():
-            if key not in columns:
-                columns[key] = _Values()
-                columns[key].shape = [0, *value.shape]
-            columns[key].extend(value)
-    return columns
-
-
-def _named(inputs, signature):
-    """Gather "inputs": a value for each input by name, or the value of the only one."""
-    if isinstance(inputs, _Values):
-        if len(signature.inputs) > 1:
-            raise _invalid(
-                "inputs is a plain value/list, but expecting an object as multiple input tensors "
-                "required as per tensorinfo_map"
-            )
-        return {next(iter(signature.inputs)): inputs}
-    for key in sorted(signature.inputs):
-        if key not in inputs:
-            raise _invalid(f"Missing named input: {key} in 'inputs' object.")
-    return {key: inputs[key] for key in signature.inputs}
 
 
 def _to_json(name, value):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tensorflow_serving.apis import get_model_status_pb2
 
 from tfstyle.serving.servable import Servable
-from tfstyle.serving.status import CODES, StatusError
+from tfstyle.serving.status import CODES, StatusError, as_status
 
 log = logging.getLogger(__name__)
 
@@ -220,11 +220,7 @@ class ModelStore:
         except Exception as error:  # whatever lies in the folder must not end the server
             log.error("%s version %s did not load: %s", name, number, error)
             with self._lock:
-                version.error = (
-                    error
-                    if isinstance(error, StatusError)
-                    else StatusError("UNKNOWN", f"{type(error).__name__}: {error}")
-                )
+                version.error = as_status(error)
                 version.state = State.END
                 version.retry_at = time.monotonic() + version.retry_s
                 version.retry_s = min(2 * version.retry_s, _RETRY_S[1])

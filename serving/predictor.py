@@ -7,9 +7,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from tfstyle.export.picture_headers import declared_pixels
 from tfstyle.serving.batching import Scheduler, Task
 from tfstyle.serving.metrics import Metrics
-from tfstyle.serving.picture_headers import declared_pixels
 from tfstyle.serving.status import StatusError
 from tfstyle.serving.wire import DT_STRING
 

@@ -26,9 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tfstyle.serving.grpc_service import metadata_of, status_of_model
 from tfstyle.serving.json_tensors import read_request, write_response
 from tfstyle.serving.metrics import CONTENT_TYPE
-from tfstyle.serving.status import METRICS_PATH, READY_PATH, StatusError
-
-log = logging.getLogger(__name__)
+from tfstyle.serving.status import METRICS_PATH, READY_PATH, StatusError, as_status
 
 MAX_CONNECTIONS = 512  # more are answered 503
 MAX_BODIES = 4  # of the largest size, that are held in memory at once
@@ -65,9 +63,10 @@ class RestServer:
             tls = {"ssl_keyfile": config.ssl_key, "ssl_certfile": config.ssl_cert}
         if config.ssl_client_ca is not None:
             tls |= {"ssl_ca_certs": config.ssl_client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+        self._api = _Api(predictor, config, authorize)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                _Api(predictor, config, authorize).app,
+                self._api.app,
                 http=_PatientProtocol,
                 ws="none",
                 lifespan="off",
@@ -124,11 +123,12 @@ class _PatientProtocol(H11Protocol):
 
 
 class _Api:
-    """The application: `app` answers requests, in threads where models run."""
+    """The application: `app` answers requests, in threads where models run; `held` bytes of bodies
+    are in memory."""
 
     def __init__(self, predictor, config, authorize):
         self._predictor, self._config, self._authorize = predictor, config, authorize
-        self._held = 0
+        self.held = 0
         threads = config.max_queue + config.workers * config.max_batch_size + 32
         self._threads = anyio.CapacityLimiter(threads)
         cors = Middleware(
@@ -167,24 +167,17 @@ class _Api:
                 await self._read_body(request, body)
                 content = await self._run(request, body, facts)
                 return Response(content, media_type="application/json")
-            except StatusError as error:
-                failed = error
             except ClientDisconnect:
                 failed = StatusError("CANCELLED", "The client went away")
-            except TimeoutError:
-                failed = StatusError("DEADLINE_EXCEEDED", "The request did not come in time")
-            except MemoryError:
-                failed = StatusError("RESOURCE_EXHAUSTED", "Out of memory")
             except Exception as error:
-                log.exception("a request failed unexpectedly")
-                failed = StatusError("INTERNAL", f"{type(error).__name__}: {error}")
+                failed = as_status(error)
             finally:
-                self._held -= body.getbuffer().nbytes
+                self.held -= body.getbuffer().nbytes
             facts["status"] = failed.code
             return _error(failed)
 
     async def _read_body(self, request, body):
-        """Read the body into a binary file, unpacked; count it in `self._held` as it comes."""
+        """Read the body into a binary file, unpacked; count it in `self.held` as it comes."""
         limit = self._config.max_message_bytes
         coding = request.headers.get("content-encoding", "identity")
         if coding not in ("identity", "gzip"):
@@ -199,9 +192,9 @@ class _Api:
                     except zlib.error as error:
                         raise StatusError("INVALID_ARGUMENT", f"Broken gzip: {error}") from error
                 _check_size(body.tell() + len(part), limit)
-                if self._held + len(part) > MAX_BODIES * limit:
+                if self.held + len(part) > MAX_BODIES * limit:
                     raise StatusError("UNAVAILABLE", "The server holds too many large requests")
-                self._held += body.write(part)
+                self.held += body.write(part)
         if unpack is not None and not unpack.eof:
             raise StatusError("INVALID_ARGUMENT", "Broken gzip: it ends too early")
         body.seek(0)

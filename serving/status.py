@@ -1,6 +1,9 @@
 """The status of a request that failed, as gRPC and HTTP name it."""
 
+import logging
 from http import HTTPStatus
+
+log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
 METRICS_PATH = "/monitoring/prometheus/metrics"  # on the REST port, here and there
@@ -66,3 +69,15 @@ class StatusError(Exception):
     def http_status(self):
         """Integer that TF Serving's REST interface answers with."""
         return int(_HTTP.get(self.code, HTTPStatus.INTERNAL_SERVER_ERROR))
+
+
+def as_status(error):
+    """Return any error as a `StatusError`; what should not happen is logged."""
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, MemoryError):
+        return StatusError("RESOURCE_EXHAUSTED", "Out of memory")
+    if isinstance(error, TimeoutError):
+        return StatusError("DEADLINE_EXCEEDED", "The request did not come in time")
+    log.error("a request failed unexpectedly", exc_info=error)
+    return StatusError("INTERNAL", f"{type(error).__name__}: {error}")

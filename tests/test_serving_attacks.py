@@ -218,11 +218,13 @@ def test_a_body_that_trickles_in_is_waited_for_as_long_as_a_request(
         assert talk(server, post(GOOD))[0] == 200
 
 
-def test_few_large_bodies_are_held_at_once(server, monkeypatch):
+def test_few_large_bodies_are_held_at_once(server, monkeypatch, wait_until):
     monkeypatch.setattr(rest, "MAX_BODIES", 1.5)
+    most = post(b" " * MESSAGE)[: -MESSAGE // 10]
     with connect(server) as one, connect(server) as other:
-        for connection in (one, other):
-            connection.sendall(post(b" " * MESSAGE)[: -MESSAGE // 10])
+        one.sendall(most)
+        wait_until(lambda: server._rest._api.held > MESSAGE // 2)
+        other.sendall(most)
         status, answer = read_answer(other)
         assert (status, b"too many large requests" in answer) == (503, True)
         one.sendall(b" " * (MESSAGE // 10))

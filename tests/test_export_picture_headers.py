@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.serving.picture_headers import MAX_SCANS, declared_pixels
+from tfstyle.export.picture_headers import MAX_SCANS, declared_pixels
 
 SIZE = (40, 24)
 
