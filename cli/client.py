@@ -44,10 +44,8 @@ class Client:
     """Speak TLS."""
     ssl_root: Path | None = None
     """Certificates to trust, PEM. Turns TLS on."""
-    ssl_key: Path | None = None
-    """Own private key, PEM, where the server asks for a certificate."""
-    ssl_cert: Path | None = None
-    """Own certificate, PEM."""
+    ssl_pair: tuple[Path, Path] | None = None
+    """Own private key and its certificate, PEM, where the server asks for one. Turns TLS on."""
     token_file: Path | None = None
     """File with a bearer token to send; demands TLS."""
 
@@ -68,8 +66,7 @@ def run(arguments):
         retries=options.retries,
         ssl=options.ssl,
         ssl_root=options.ssl_root,
-        ssl_key=options.ssl_key,
-        ssl_cert=options.ssl_cert,
+        ssl_pair=options.ssl_pair or (),
         token=token,
     ) as client:
         results = client.stylize_many(

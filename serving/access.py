@@ -45,8 +45,7 @@ def authorizer(config):
     """
     if config.token_file is None:
         return lambda header: None
-    tokens = [line.strip().encode() for line in config.token_file.read_text("utf-8").splitlines()]
-    tokens = [token for token in tokens if token]
+    tokens = [token.encode() for token in config.token_file.read_text("utf-8").split()]
     if not tokens:
         raise ValueError(f"`token_file` must hold a token a line. Received: '{config.token_file}'.")
 

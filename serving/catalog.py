@@ -47,6 +47,30 @@ def find_versions(folder):
     }
 
 
+def finder(models, latest):
+    """Return a function that finds the models of a folder anew, or of a models.config, each time.
+
+    Args:
+        models: Path of either.
+        latest: How many of the newest versions in a folder are wanted; 0 for all.
+
+    Raises:
+        FileNotFoundError: If there is neither.
+        ValueError: If there are no models, or models.config cannot be used.
+    """
+    if Path(models).is_file():
+        configs = read_models_config(models)
+        find = lambda: configs  # noqa: E731
+    else:
+        find = lambda: find_models(models, latest)  # noqa: E731
+    if not find():
+        raise ValueError(
+            f"`models` must hold folders NAME/VERSION with a SavedModel. Received: '{models}'. "
+            "Export a style there first."
+        )
+    return find
+
+
 def find_models(folder, latest=1):
     """Find the models in a folder.
 

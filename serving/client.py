@@ -59,8 +59,8 @@ class StyleClient:
         ssl: Whether to speak TLS.
         ssl_root: Path of the certificates to trust, PEM. Default: those that gRPC ships. Turns TLS
             on.
-        ssl_key, ssl_cert: Paths of the client's own key and certificate, PEM, where the server asks
-            for them. Turn TLS on.
+        ssl_pair: Paths of the client's own key and certificate, PEM, where the server asks for
+            them. Turns TLS on.
         token: Bearer token that goes with each request; demands TLS.
 
     Raises:
@@ -78,8 +78,7 @@ class StyleClient:
         max_message_mb=256.0,
         ssl=False,
         ssl_root=None,
-        ssl_key=None,
-        ssl_cert=None,
+        ssl_pair=(),
         token=None,
     ):
         by_scheme = re.fullmatch(r"(dns:///[^/]+:\d+|unix:.+)", server)
@@ -99,12 +98,7 @@ class StyleClient:
                 )
         if retries < 0:
             raise ValueError(f"`retries` must be at least 0. Received: retries={retries}.")
-        if (ssl_key is None) != (ssl_cert is None):
-            raise ValueError(
-                "`ssl_key` and `ssl_cert` must be given together. "
-                f"Received: ssl_key={ssl_key}, ssl_cert={ssl_cert}."
-            )
-        ssl = ssl or ssl_root is not None or ssl_key is not None
+        ssl = ssl or ssl_root is not None or bool(ssl_pair)
         if token is not None and not ssl:
             raise ValueError("`token` must go over TLS, or anyone can read it. Pass ssl=True.")
         self._signature, self._timeout_s, self._retries = signature, timeout_s, retries
@@ -120,7 +114,7 @@ class StyleClient:
         port_given = by_scheme or server.rpartition("]")[2].count(":") == 1
         address = server if port_given else f"{server}:{DEFAULT_PORT}"
         if ssl:
-            pems = [path and Path(path).read_bytes() for path in (ssl_root, ssl_key, ssl_cert)]
+            pems = [path and Path(path).read_bytes() for path in (ssl_root, *ssl_pair)]
             credentials = grpc.ssl_channel_credentials(*pems)
             self._channel = grpc.secure_channel(address, credentials, options)
         else:

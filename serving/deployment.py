@@ -9,18 +9,14 @@ import re
 import string
 from pathlib import Path
 
-from tfstyle.serving.catalog import find_models, find_versions, read_models_config
+from tfstyle.serving.catalog import find_versions, finder
 from tfstyle.serving.status import METRICS_PATH
 
 IMAGE, TAG = "tensorflow/serving", "2.19.1"
 TEMPLATES = Path(__file__).parent / "templates"
-FILES = (
-    "batching_parameters.txt",
-    "ssl.config.txt",
-    "Dockerfile",
-    "compose.yaml",
-    "kubernetes.yaml",
-    "kubernetes-gpu.patch.yaml",
+FILES = tuple(
+    "batching_parameters.txt ssl.config.txt Dockerfile compose.yaml kubernetes.yaml "
+    "kubernetes-gpu.patch.yaml".split()
 )
 _FLAGS = (
     "--model_config_file=/config/models.config",
@@ -56,13 +52,8 @@ def deployment_files(models, config, *, folder=None):
         ValueError: If there are no models, models.config cannot be used, its models do not lie in
             one folder under their names, a port is 0 or None, or two names become one on KServe.
     """
-    models = Path(models)
     keep = max(2, config.keep_versions) if config.keep_versions else 0
-    configs = read_models_config(models) if models.is_file() else find_models(models, keep)
-    if not configs:
-        raise ValueError(
-            f"`models` must hold folders NAME/VERSION with a SavedModel. Received: '{models}'."
-        )
+    configs = finder(models, keep)()
     roots = {c.base_path.resolve().parent for c in configs.values()}
     if len(roots) > 1 or any(name != c.base_path.name for name, c in configs.items()):
         raise ValueError("The models must lie in one folder, each in a folder of its name.")
@@ -122,11 +113,9 @@ def _values(configs, config, root, folder):
     ports = (f"--port={config.port}", f"--rest_api_port={config.rest_port}")
     flags = (*ports, f"--rest_api_timeout_in_ms={timeout_ms}", *_FLAGS)
     check = probe(configs, config)
-    return {
+    return vars(config) | {
         "image": IMAGE,
         "tag": TAG,
-        "port": config.port,
-        "rest_port": config.rest_port,
         "flags_json": ", ".join(map(json.dumps, flags)),
         "metrics_path": METRICS_PATH,
         "place": _yaml(place.replace("$", "$$")),
@@ -135,11 +124,8 @@ def _values(configs, config, root, folder):
         "drain_s": round(config.drain_s),
         "grace_s": round(config.drain_s) + 15,
         "timeout_s": max(1, timeout_ms // 1000),
-        "batch_size": size,
         "batch_sizes": "\n".join(f"allowed_batch_sizes: {size}" for size in sizes),
         "batch_timeout_us": round(config.batch_timeout_ms * 1000),
-        "max_queue": config.max_queue,
-        "workers": config.workers,
     }
 
 

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
 
 from tfstyle.serving import wire
 from tfstyle.serving.catalog import read_models_config
-from tfstyle.serving.status import StatusError, as_status
+from tfstyle.serving.status import StatusError, as_status, invalid
 
 TWICE_S = 60.0  # between two requests that empty the server
 # Where TF Serving puts numbers that are not float32.
@@ -72,7 +72,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         predictor = self._predictor
         with answering(context, predictor.metrics) as facts:
             if not request.HasField("model_spec"):
-                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+                raise invalid("Missing ModelSpec")
             with predictor.servable(request.model_spec, facts) as servable:
                 signature = servable.signature(request.model_spec.signature_name)
                 feeds = predictor.read_tensors(signature, request.inputs)
@@ -105,15 +105,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Tell the signatures of a model."""
         with answering(context, None) as facts:
             if not request.HasField("model_spec"):
-                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+                raise invalid("Missing ModelSpec")
             if not request.metadata_field:
-                raise StatusError(
-                    "INVALID_ARGUMENT",
-                    "GetModelMetadataRequest must specify at least one metadata_field",
-                )
+                raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
             for name in request.metadata_field:
                 if name != "signature_def":
-                    raise StatusError("INVALID_ARGUMENT", f"Metadata field {name} is not supported")
+                    raise invalid(f"Metadata field {name} is not supported")
             with self._predictor.servable(request.model_spec, facts) as servable:
                 return metadata_of(servable)
         return None
@@ -134,7 +131,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """Tell the versions of a model and whether they are available."""
         with answering(context, None):
             if not request.HasField("model_spec"):
-                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+                raise invalid("Missing ModelSpec")
             return status_of_model(self._store, request.model_spec)
         return None
 
@@ -146,11 +143,11 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """
         with answering(context, None):
             if request.config.WhichOneof("config") != "model_config_list":
-                raise StatusError("INVALID_ARGUMENT", "ReloadConfig must have a model_config_list")
+                raise invalid("ReloadConfig must have a model_config_list")
             try:
                 configs = read_models_config(request.config)
             except ValueError as error:
-                raise StatusError("INVALID_ARGUMENT", str(error)) from error
+                raise invalid(str(error)) from error
             for name, config in configs.items():
                 path = config.base_path.resolve()
                 if not any(path.is_relative_to(root) for root in self._roots):

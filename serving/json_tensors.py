@@ -15,7 +15,7 @@ import ijson
 import numpy as np
 import tensorflow as tf
 
-from tfstyle.serving.status import StatusError
+from tfstyle.serving.status import StatusError, invalid
 
 MAX_DEPTH = 32  # axes of a tensor; NumPy takes up to 64
 MAX_INPUTS = 100  # in an object
@@ -56,16 +56,16 @@ def read_request(body, servable, *, max_elements):
         document = _Reader(body, max_elements).document()
     except (ijson.JSONError, OverflowError, UnicodeError) as error:
         text = str(error).split("\n")[0] if body.tell() else "The document is empty"
-        raise _invalid(f"JSON Parse error: {text}") from error
+        raise invalid(f"JSON Parse error: {text}") from error
     name = document.get("signature_name", "")
     try:
         signature = servable.signature(name)
     except StatusError:
         key = name or "serving_default"
-        raise _invalid(f'Serving signature name: "{key}" not found in signature def') from None
+        raise invalid(f'Serving signature name: "{key}" not found in signature def') from None
     keys = document.keys() & {"instances", "inputs"}
     if len(keys) != 1:
-        raise _invalid(
+        raise invalid(
             "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
             if keys
             else "Missing 'inputs' or 'instances' key"
@@ -73,10 +73,10 @@ def read_request(body, servable, *, max_elements):
     values, needed = document[keys.pop()], sorted(signature.inputs)
     if isinstance(values, _Values):
         if len(needed) > 1:
-            raise _invalid(f"must be an object of: {','.join(needed)}. Received a plain value/list")
+            raise invalid(f"must be an object of: {','.join(needed)}. Received a plain value/list")
         values = {needed[0]: values}
     if not values.keys() >= signature.inputs.keys():
-        raise _invalid(f"Missing named input: JSON object keys must be {','.join(needed)}")
+        raise invalid(f"Missing named input: JSON object keys must be {','.join(needed)}")
     feeds = {}
     for key in needed:
         info = signature.inputs[key]
@@ -85,40 +85,28 @@ def read_request(body, servable, *, max_elements):
     return JsonRequest(signature, feeds, "instances" in document)
 
 
-def write_response(arrays, row_format, *, max_bytes):
+def write_response(arrays, row_format):
     """Write outputs as TF Serving does.
 
     Args:
         arrays: Dict of arrays by output. Strings of an output named `…_bytes` are wrapped in
             `{"b64": ...}`; others must be UTF-8.
         row_format: Whether to answer with "predictions", a row for each instance.
-        max_bytes: Length beyond which it is refused.
 
     Returns:
         Bytes of JSON; as in TF Serving they may hold NaN and Infinity.
 
     Raises:
         StatusError: INVALID_ARGUMENT if the outputs have no common batch axis, or a string that is
-            not UTF-8; RESOURCE_EXHAUSTED if it is too long.
+            not UTF-8.
     """
-    least = 2 * sum(np.size(value) for value in arrays.values())  # a digit and a comma each
-    content = b"" if least > max_bytes else _write(arrays, row_format)
-    if max(least, len(content)) > max_bytes:
-        raise StatusError(
-            "RESOURCE_EXHAUSTED",
-            f"the response of {max(least, len(content))} bytes is larger than {max_bytes}",
-        )
-    return content
-
-
-def _write(arrays, row_format):
     values = {name: _to_json(name, np.asarray(value)) for name, value in arrays.items()}
     single = next(iter(values.values())) if len(values) == 1 else None
     if not row_format:
         return json.dumps({"outputs": values if single is None else single}).encode()
     lengths = {np.shape(value)[:1] for value in arrays.values()}
     if len(lengths) != 1 or () in lengths:
-        raise _invalid("Tensors have no common batch size, as 'instances' need: send 'inputs'")
+        raise invalid("Tensors have no common batch size, as 'instances' need: send 'inputs'")
     rows = single
     if single is None:
         rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
@@ -134,14 +122,14 @@ class _Values:
 
     def append(self, leaf):
         if leaf is None:
-            raise _invalid("JSON Value: null is not of any expected type")
+            raise invalid("JSON Value: null is not of any expected type")
         self.kinds.add(type(leaf))
         (self.strings if isinstance(leaf, (str, bytes)) else self.numbers).append(leaf)
 
     def extend(self, other):
         """Add a row of the same shape."""
         if other.shape != self.shape[1:]:
-            raise _invalid(f"Encountered list at unexpected size: {other.shape}")
+            raise invalid(f"Encountered list at unexpected size: {other.shape}")
         self.shape[0] += 1
         self.numbers.extend(other.numbers)
         self.strings.extend(other.strings)
@@ -154,19 +142,19 @@ class _Values:
         fits = fits | {float} if dtype.is_floating else fits
         if self.kinds - fits:
             sent = ", ".join(sorted(kind.__name__ for kind in self.kinds - fits))
-            raise _invalid(f"JSON Value Type: {sent} is not of expected type: {dtype.name}")
+            raise invalid(f"JSON Value Type: {sent} is not of expected type: {dtype.name}")
         if text:
             flat = np.empty(len(self.strings), object)
             flat[:] = [s.encode() if isinstance(s, str) else s for s in self.strings]
             return flat.reshape(self.shape)
         flat = np.frombuffer(self.numbers, np.float64)
         if whole and flat.size and max(-flat.min(), flat.max()) > min(EXACT, dtype.max):
-            raise _invalid(f"Cannot convert JSON value to {dtype.name}: too large")
+            raise invalid(f"Cannot convert JSON value to {dtype.name}: too large")
         try:
             with np.errstate(over="raise", invalid="raise"):
                 return flat.astype(dtype.as_numpy_dtype).reshape(self.shape)
         except (FloatingPointError, TypeError) as error:
-            raise _invalid(f"Cannot convert JSON value to {dtype.name}: {error}") from error
+            raise invalid(f"Cannot convert JSON value to {dtype.name}: {error}") from error
 
 
 class _Reader:
@@ -179,13 +167,13 @@ class _Reader:
     def document(self):
         """Return the object of a request as a dict."""
         if next(self._events)[0] != "start_map":
-            raise _invalid("JSON Value: Is not object")
+            raise invalid("JSON Value: Is not object")
         found = {}
         for key in self._keys():
             if key == "signature_name":
                 kind, found[key] = next(self._events)
                 if kind != "string":
-                    raise _invalid("'signature_name' key must be a string value.")
+                    raise invalid("'signature_name' key must be a string value.")
             elif key == "instances":
                 found[key] = self._rows()
             else:
@@ -203,7 +191,7 @@ class _Reader:
     def _rows(self):
         """Read "instances": `_Values` of them all, or a dict of such, where they are objects."""
         if next(self._events)[0] != "start_array":
-            raise _invalid("Excepting 'instances' to be an list/array")
+            raise invalid("Excepting 'instances' to be an list/array")
         columns = None
         for kind, value in self._events:
             if kind == "end_array":
@@ -215,13 +203,13 @@ class _Reader:
                     return self._values(("start_array", None), first)
                 columns = {key: _Values([0, *column.shape]) for key, column in row.items()}
             if not isinstance(row, dict) or row.keys() != columns.keys():
-                raise _invalid(
+                raise invalid(
                     "Expecting objects of the same keys but got another value in 'instances'"
                 )
             for key, column in row.items():
                 columns[key].extend(column)
         if not columns:
-            raise _invalid("No values in 'instances' array")
+            raise invalid("No values in 'instances' array")
         return columns
 
     def _object_or_values(self, event):
@@ -232,7 +220,7 @@ class _Reader:
         for key in self._keys():
             fields[key] = self._values(next(self._events))
             if len(fields) > MAX_INPUTS:
-                raise _invalid(f"An object must hold at most {MAX_INPUTS} inputs")
+                raise invalid(f"An object must hold at most {MAX_INPUTS} inputs")
         if fields.keys() != {"b64"} or fields["b64"].kinds != {str} or fields["b64"].shape:
             return fields
         decoded = _Values()
@@ -249,11 +237,11 @@ class _Reader:
                 if not shape_known:
                     shape.append(None)
                 elif level >= len(shape):
-                    raise _invalid(
+                    raise invalid(
                         f"Encountered list at unexpected level: {level} expected < {len(shape)}"
                     )
                 if level >= MAX_DEPTH:
-                    raise _invalid("JSON Parse error: nested too deep")
+                    raise invalid("JSON Parse error: nested too deep")
                 open_lists.append(0)
                 continue
             if kind == "end_array":
@@ -261,12 +249,12 @@ class _Reader:
                 if shape[level] is None:
                     shape[level] = count
                 elif shape[level] != count:
-                    raise _invalid(
+                    raise invalid(
                         f"Encountered list at unexpected size: {count} at level: {level} "
                         f"expected size: {shape[level]}"
                     )
             elif len(open_lists) != len(shape):
-                raise _invalid(
+                raise invalid(
                     f"JSON Value found at incorrect level: {len(open_lists) + 1} in the JSON DOM. "
                     f"Expected at level: {len(shape)}"
                 )
@@ -275,7 +263,7 @@ class _Reader:
                 values.append(self._base64() if kind == "start_map" else value)
             self._left -= 1
             if self._left < 0:
-                raise _invalid(f"a request must have at most {self._most} values")
+                raise invalid(f"a request must have at most {self._most} values")
             if not open_lists:
                 break
             open_lists[-1] += 1
@@ -285,7 +273,7 @@ class _Reader:
         """Read the rest of `{"b64": ...}`."""
         (_, key), (kind, value), (end, _) = itertools.islice(self._events, 3)
         if (key, kind, end) != ("b64", "string", "end_map"):
-            raise _invalid('JSON Value: object is not of expected type: {"b64": string}')
+            raise invalid('JSON Value: object is not of expected type: {"b64": string}')
         return _decode(value)
 
 
@@ -293,7 +281,7 @@ def _decode(text):
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _invalid("Unable to base64 decode") from error
+        raise invalid("Unable to base64 decode") from error
 
 
 def _to_json(name, value):
@@ -307,11 +295,7 @@ def _to_json(name, value):
             for leaf in value.ravel()
         ]
     except UnicodeDecodeError as error:
-        raise _invalid(f"output {name} is not UTF-8; name it {name}_bytes") from error
+        raise invalid(f"output {name} is not UTF-8; name it {name}_bytes") from error
     flat = np.empty(len(leaves), object)
     flat[:] = leaves
     return flat.reshape(value.shape).tolist()
-
-
-def _invalid(message):
-    return StatusError("INVALID_ARGUMENT", message)

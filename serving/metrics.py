@@ -4,11 +4,8 @@ import contextlib
 import time
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4  # what every scraper reads
-LATENCY_US = [1000 * ms for ms in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
-LATENCY_US += [1_000_000 * s for s in (1, 2, 5, 10, 30)]
+LATENCY_US = [1000 * step * 10**power for power in range(5) for step in (1, 2, 5)]
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
 
@@ -26,25 +23,16 @@ class Metrics:
             )
 
         # No Counter: it would add _total to the name that TF Serving's dashboards look for.
-        self._count = make(
-            Gauge, "request_count", "Requests answered.", (*model, "entrypoint", "status")
-        )
+        counted, batches = (*model, "entrypoint", "status"), "batching_session"
+        self._count = make(Gauge, "request_count", "Requests answered.", counted)
         self._latency = make(
-            Histogram,
-            "request_latency",
-            "Microseconds from request to answer.",
-            (*model, "entrypoint"),
-            buckets=LATENCY_US,
+            Histogram, "request_latency", "Microseconds.", counted[:3], buckets=LATENCY_US
         )
         self._in_flight = make(Gauge, "requests_in_flight", "Requests being answered.", model)
         self._batches = make(
-            Histogram,
-            "batching_session:batch_size",
-            "Pictures painted in one go.",
-            model,
-            buckets=BATCH_SIZES,
+            Histogram, f"{batches}:batch_size", "Pictures in one go.", model, buckets=BATCH_SIZES
         )
-        self._depth = make(Gauge, "batching_session:queue_depth", "Requests that wait.", ())
+        self._depth = make(Gauge, f"{batches}:queue_depth", "Requests that wait.", ())
 
     def watch_queue(self, depth):
         """Let `depth`, a function, say how many requests wait."""
@@ -70,13 +58,13 @@ class Metrics:
             self._latency.labels(*labels).observe(1e6 * (time.perf_counter() - begun))
             self._count.labels(*labels, facts["status"]).inc()
 
-    def in_flight(self, model, version):
-        """Return a context in which a request of a model's version counts as at work."""
-        return self._in_flight.labels(model, version).track_inprogress()
+    def in_flight(self, servable):
+        """Return a context in which a request of a `Servable` counts as at work."""
+        return self._in_flight.labels(servable.name, servable.version).track_inprogress()
 
-    def batch(self, model, version, size):
-        """Count a batch of `size` pictures that a model's version painted in one go."""
-        self._batches.labels(model, version).observe(size)
+    def batch(self, servable, size):
+        """Count a batch of `size` pictures that a `Servable` painted in one go."""
+        self._batches.labels(servable.name, servable.version).observe(size)
 
     def text(self):
         """Return all of it in Prometheus' text format, as bytes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tensorflow_serving.apis import get_model_status_pb2
 
 from tfstyle.serving.servable import Servable
-from tfstyle.serving.status import CODES, StatusError, as_status
+from tfstyle.serving.status import CODES, StatusError, as_status, invalid
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class ModelStore:
             StatusError: INVALID_ARGUMENT or NOT_FOUND, with TF Serving's words.
         """
         if not spec.name:
-            raise StatusError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+            raise invalid("ModelSpec has no name specified.")
         with self._lock:
             number = self._number(spec)
             available = self._available(spec.name)
@@ -175,10 +175,7 @@ class ModelStore:
         if choice == "version_label":
             labels = self._labels(spec.name)
             if spec.version_label not in labels:
-                raise StatusError(
-                    "INVALID_ARGUMENT",
-                    f"Unrecognized servable version label: {spec.version_label}",
-                )
+                raise invalid(f"Unrecognized servable version label: {spec.version_label}")
             return labels[spec.version_label]
         return None
 

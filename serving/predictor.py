@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfstyle.export.picture_headers import declared_pixels
 from tfstyle.serving.batching import Scheduler, Task
 from tfstyle.serving.metrics import Metrics
-from tfstyle.serving.status import StatusError
+from tfstyle.serving.status import StatusError, invalid
 from tfstyle.serving.wire import DT_STRING
 
 
@@ -30,9 +30,7 @@ class Predictor:
             batch_timeout_s=config.batch_timeout_ms / 1000,
             max_queue=config.max_queue,
             max_pixels=config.max_pixels,
-            on_batch=lambda servable, rows: self.metrics.batch(
-                servable.name, servable.version, rows
-            ),
+            on_batch=self.metrics.batch,
         )
         self.metrics.watch_queue(self.scheduler.depth)
 
@@ -42,7 +40,7 @@ class Predictor:
         servable = self.store.acquire(spec)
         facts["model"], facts["version"] = servable.name, servable.version
         try:
-            with self.metrics.in_flight(servable.name, servable.version):
+            with self.metrics.in_flight(servable):
                 yield servable
         finally:
             servable.release()
@@ -59,7 +57,7 @@ class Predictor:
             try:
                 feeds[name] = self._read_tensor(signature, name, proto)
             except (ValueError, TypeError, OverflowError) as error:
-                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}") from error
+                raise invalid(f"tensor parsing error: {name}") from error
         return feeds
 
     def _read_tensor(self, signature, name, proto):
@@ -86,10 +84,9 @@ class Predictor:
     def check_pixels(self, pixels):
         """Raise `StatusError` if a request of so many pixels is too large."""
         if pixels > self.config.max_pixels:
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid(
                 f"a request must have at most {self.config.max_pixels} pixels. "
-                f"Received: {pixels}. Scale the picture down first",
+                f"Received: {pixels}. Scale the picture down first"
             )
 
     def check_response(self, size):
@@ -160,4 +157,4 @@ def _pixels_of_file(content):
     try:
         return declared_pixels(content)
     except ValueError as error:
-        raise StatusError("INVALID_ARGUMENT", str(error)) from error
+        raise invalid(str(error)) from error

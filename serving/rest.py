@@ -11,8 +11,10 @@ import threading
 import zlib
 
 import anyio
+import numpy as np
 import uvicorn
 from google.protobuf import json_format
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,8 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tfstyle.serving.grpc_service import metadata_of, status_of_model
 from tfstyle.serving.json_tensors import read_request, write_response
-from tfstyle.serving.metrics import CONTENT_TYPE
-from tfstyle.serving.status import METRICS_PATH, READY_PATH, StatusError, as_status
+from tfstyle.serving.status import METRICS_PATH, READY_PATH, StatusError, as_status, invalid
 
 MAX_CONNECTIONS = 512  # more are answered 503
 MAX_BODIES = 4  # of the largest size, that are held in memory at once
@@ -58,11 +59,6 @@ class RestServer:
     def __init__(self, predictor, config, authorize):
         self._socket = _listen(config)
         self.port = self._socket.getsockname()[1]
-        tls = {}
-        if config.ssl_key is not None:
-            tls = {"ssl_keyfile": config.ssl_key, "ssl_certfile": config.ssl_cert}
-        if config.ssl_client_ca is not None:
-            tls |= {"ssl_ca_certs": config.ssl_client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
         self._api = _Api(predictor, config, authorize)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -77,7 +73,10 @@ class RestServer:
                 limit_concurrency=MAX_CONNECTIONS,
                 timeout_keep_alive=config.idle_s,
                 timeout_graceful_shutdown=config.drain_s,
-                **tls,
+                ssl_keyfile=config.ssl_key,
+                ssl_certfile=config.ssl_cert,
+                ssl_ca_certs=config.ssl_client_ca,
+                ssl_cert_reqs=ssl.CERT_REQUIRED if config.ssl_client_ca else ssl.CERT_NONE,
             )
         )
         logging.getLogger("uvicorn").setLevel(logging.ERROR)  # each broken request is a warning
@@ -149,8 +148,8 @@ class _Api:
         try:
             self._authorize(request.headers.get("authorization"))
         except StatusError as error:
-            return _error(error)
-        return Response(self._predictor.metrics.text(), media_type=CONTENT_TYPE)
+            return _error(error.message, error.http_status)
+        return Response(self._predictor.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     async def _ready(self, request):
         """Say whether every model has a version that serves; asked by probes, without a token."""
@@ -174,7 +173,7 @@ class _Api:
             finally:
                 self.held -= body.getbuffer().nbytes
             facts["status"] = failed.code
-            return _error(failed)
+            return _error(failed.message, failed.http_status)
 
     async def _read_body(self, request, body):
         """Read the body into a binary file, unpacked; count it in `self.held` as it comes."""
@@ -190,13 +189,13 @@ class _Api:
                     try:
                         part = unpack.decompress(part, limit + 1 - body.tell())
                     except zlib.error as error:
-                        raise StatusError("INVALID_ARGUMENT", f"Broken gzip: {error}") from error
+                        raise invalid(f"Broken gzip: {error}") from error
                 _check_size(body.tell() + len(part), limit)
                 if self.held + len(part) > MAX_BODIES * limit:
                     raise StatusError("UNAVAILABLE", "The server holds too many large requests")
                 self.held += body.write(part)
         if unpack is not None and not unpack.eof:
-            raise StatusError("INVALID_ARGUMENT", "Broken gzip: it ends too early")
+            raise invalid("Broken gzip: it ends too early")
         body.seek(0)
 
     async def _run(self, request, body, facts):
@@ -233,14 +232,17 @@ class _Api:
                 arrays = predictor.predict(
                     servable, asked.signature, asked.feeds, outputs, on_task=on_task
                 )
-                limit = self._config.max_message_bytes
-                return write_response(arrays, asked.row_format, max_bytes=limit)
+                # A digit and a comma each: what is sure to be too long is not written at all.
+                predictor.check_response(2 * sum(map(np.size, arrays.values())))
+                content = write_response(arrays, asked.row_format)
+                predictor.check_response(len(content))
+                return content
         if method == "GET" and (match := _METADATA.fullmatch(path)):
             with predictor.servable(_spec(match), facts) as servable:
                 return _metadata_json(metadata_of(servable))
         if method == "GET" and (match := _STATUS.fullmatch(path)):
             return _to_json(status_of_model(predictor.store, _spec(match)))
-        raise StatusError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+        raise invalid(f"Malformed request: {method} {path}")
 
 
 def _check_size(size, limit):
@@ -255,17 +257,11 @@ async def _refuse_path(request, error):
     """Answer a path or a method that there is not."""
     path = request.scope["path"]
     text = f"Not found: {path}" if error.status_code == 404 else f"{error.detail}: {path}"
-    return _json_error(text, error.status_code, error.headers)
+    return _error(text, error.status_code, error.headers)
 
 
-def _error(error):
-    """Return the answer to a request that ended in a `StatusError`."""
-    return _json_error(error.message, error.http_status)
-
-
-def _json_error(text, status, headers=None):
-    content = json.dumps({"error": text})
-    return Response(content, status, headers, media_type="application/json")
+def _error(text, status, headers=None):
+    return Response(json.dumps({"error": text}), status, headers, media_type="application/json")
 
 
 def _spec(match):
@@ -273,9 +269,7 @@ def _spec(match):
     spec = model_pb2.ModelSpec(name=match["name"])
     if match["version"]:
         if len(match["version"]) > 19 or int(match["version"]) >= 2**63:
-            raise StatusError(
-                "INVALID_ARGUMENT", f"Failed to convert version: {match['version']} to numeric."
-            )
+            raise invalid(f"Failed to convert version: {match['version']} to numeric.")
         spec.version.value = int(match["version"])
     if match["label"]:
         spec.version_label = match["label"]

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
 )
 
 from tfstyle.serving.access import TokenCheck, authorizer, credentials
-from tfstyle.serving.catalog import find_models, read_models_config
+from tfstyle.serving.catalog import finder
 from tfstyle.serving.config import ServeConfig
 from tfstyle.serving.grpc_service import ModelService, PredictionService
 from tfstyle.serving.models import ModelStore
@@ -63,7 +63,9 @@ class StyleServer:
 
     def __init__(self, models, config=None):
         self.config = config = config or ServeConfig()
-        find_configs, roots = _find(Path(models), config)
+        find_configs = finder(models, config.keep_versions)
+        bases = (model.base_path.resolve().parent for model in find_configs().values())
+        roots = {Path(models).resolve(), *bases}
         self._stopping, self._watch = threading.Event(), None
         self._rest = self.rest_port = None
         self.store = ModelStore(find_configs, timeout_s=config.request_timeout_s)
@@ -175,19 +177,3 @@ class StyleServer:
     def _report_health(self):
         while not self._stopping.wait(min(1.0, self.config.poll_s)):
             self._set_health()
-
-
-def _find(models, config):
-    """Return a function that finds the models, and the folders that they lie in."""
-    if models.is_file():
-        configs = read_models_config(models)
-        find_configs = lambda: configs  # noqa: E731
-    else:
-        find_configs = lambda: find_models(models, config.keep_versions)  # noqa: E731
-    found = find_configs()
-    if not found:
-        raise ValueError(
-            f"`models` must hold folders NAME/VERSION with a SavedModel. Received: '{models}'. "
-            "Export a style there first."
-        )
-    return find_configs, {models.resolve(), *(c.base_path.resolve().parent for c in found.values())}

@@ -9,24 +9,10 @@ MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
 METRICS_PATH = "/monitoring/prometheus/metrics"  # on the REST port, here and there
 READY_PATH = "/ready"
 
-CODES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
+CODES = tuple(
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
+    "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED "
+    "INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED".split()
 )
 
 _HTTP = {
@@ -69,6 +55,11 @@ class StatusError(Exception):
     def http_status(self):
         """Integer that TF Serving's REST interface answers with."""
         return int(_HTTP.get(self.code, HTTPStatus.INTERNAL_SERVER_ERROR))
+
+
+def invalid(message):
+    """Return the `StatusError` of a request that is wrong in itself."""
+    return StatusError("INVALID_ARGUMENT", message)
 
 
 def as_status(error):

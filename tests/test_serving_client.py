@@ -378,7 +378,6 @@ def test_stylize_many_raises_or_returns_errors(address, photo):
         ({"retries": -1}, "`retries` must be at least 0"),
         ({"token": "secret"}, "`token` must go over TLS"),
         ({"server": "dns:///host"}, "begin with dns:/// or unix:"),
-        ({"ssl_key": "key.pem"}, "`ssl_key` and `ssl_cert` must be given together"),
     ],
 )
 def test_client_refuses_bad_settings(options, text):

@@ -1050,12 +1050,17 @@ def test_tls(models, pems):
             assert https_status(server, pems) == 200
 
 
-def test_clients_show_a_certificate_where_one_is_asked_for(models, pems):
+def test_clients_show_a_certificate_where_one_is_asked_for(models, pems, tmp_path):
     photo = np.zeros((20, 30, 3), np.uint8)
     with serving(models, **pems, ssl_client_ca=pems["ssl_cert"]) as server:
         address, root = f"localhost:{server.port}", {"ssl_root": pems["ssl_cert"]}
-        with StyleClient(address, **root, **pems) as client:
+        with StyleClient(address, **root, ssl_pair=tuple(pems.values())) as client:
             assert client.stylize(photo, "wave").size == (30, 20)
+        flags = ["--ssl-root", pems["ssl_cert"], "--ssl-pair", *pems.values()]
+        Image.new("RGB", (40, 30)).save(tmp_path / "photo.png")
+        files = [tmp_path / "photo.png", "-o", tmp_path / "out.png", "--style", "wave"]
+        arguments = ["client", *files, "--server", address, *flags]
+        assert cli.main([str(argument) for argument in arguments]) == 0
         with (
             StyleClient(address, **root, retries=0, timeout_s=5) as client,
             pytest.raises(ServerError, match="UNAVAILABLE"),
