@@ -17,9 +17,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tfstyle.serving import wire
 from tfstyle.serving.catalog import read_models_config
 from tfstyle.serving.status import StatusError, as_status, invalid
+from tfstyle.serving.wire import Tensor, write_tensor
 
 TWICE_S = 60.0  # between two requests that empty the server
 # Where TF Serving puts numbers that are not float32.
@@ -169,8 +169,8 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 def write_output(proto, value, as_content):
     """Fill a `TensorProto` as TF Serving does: numbers one by one, unless `as_content` is set."""
     if isinstance(value, bytes) or value.dtype in (object, np.float32):  # faster than TensorFlow's
-        tensor = wire.Tensor()
-        wire.write_tensor(tensor, value, field="tensor_content" if as_content else "float_val")
+        tensor = Tensor()
+        write_tensor(tensor, value, field="tensor_content" if as_content else "float_val")
         proto.MergeFromString(tensor.SerializeToString())
     elif as_content or value.dtype.name not in _FIELDS:
         proto.CopyFrom(tf.make_tensor_proto(value))

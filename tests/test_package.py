@@ -60,15 +60,15 @@ def floor_of(name):
         "zoo hub transfer video"
     ).split()
     export = (
-        "config frozen report calibration signatures warmup saved_model litert footprint parity "
-        "publishing"
+        "config picture_headers frozen report calibration signatures warmup saved_model litert "
+        "onnx footprint parity publishing"
     ).split()
     serving = (
-        "status config metrics wire catalog client servable batching models predictor json_tensors "
-        "grpc_service rest server manifests deployment"
+        "status config access metrics wire catalog client servable batching models predictor "
+        "json_tensors grpc_service rest server deployment"
     ).split()
     room, _, module = name.removeprefix("tfstyle.").rpartition(".")
-    floors = {"": (0, order), "serving": (1, serving), "export": (1, export), "cli": (2, None)}
+    floors = {"": (0, order), "export": (1, export), "serving": (2, serving), "cli": (3, None)}
     floor, modules = floors[room]
     return floor, modules.index(module) if modules else 99
 
@@ -90,3 +90,4 @@ def test_an_installed_wheel_holds_one_top_level_package(tmp_path):
     assert top == {"tfstyle", "bin"}
     assert (tmp_path / "tfstyle/cli/main.py").is_file()
     assert (tmp_path / "tfstyle/pictures/lake.jpg").is_file()
+    assert (tmp_path / "tfstyle/serving/templates/kubernetes.yaml").is_file()

@@ -12,9 +12,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfstyle.cli import main as cli
+from tfstyle.export.picture_headers import MAX_SCANS, MAX_SEGMENTS
 from tfstyle.serving.catalog import read_models_config
 from tfstyle.serving.config import ServeConfig
 from tfstyle.serving.deployment import deployment_files, probe
+from tfstyle.serving.rest import MAX_CONNECTIONS
 from tfstyle.serving.status import METRICS_PATH
 
 
@@ -380,3 +382,25 @@ def test_printing_loads_no_tensorflow(models, run_without_tensorflow):
         from tfstyle.cli.main import main
         assert main(["serve", {str(models)!r}, "--print-config"]) == 0
     """)
+
+
+def test_the_page_on_serving_names_flags_that_there_are(capsys):
+    known = set()
+    for command in ("serve", "client"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+    named = set(re.findall(r"--[a-z][a-z-]+(?![\w-])", page))
+    assert len(named) > 12
+    assert named <= known
+
+
+def test_the_page_on_serving_names_the_limits_that_there_are():
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+    limits = re.findall(r"^\| `--([a-z-]+)` \| ([0-9]+)", page, re.M)
+    assert len(limits) == 6
+    for flag, value in limits:
+        assert getattr(ServeConfig(), flag.replace("-", "_")) == float(value)
+    assert f"over {MAX_SCANS} scans or {MAX_SEGMENTS} segments" in page
+    assert f"{MAX_CONNECTIONS} connections" in page
