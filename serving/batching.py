@@ -106,7 +106,8 @@ class Scheduler:
             finally:
                 self._leave(batch)
         if isinstance(task.result, StatusError):
-            raise task.result
+            # A copy: its traceback leads to the task, which would never let go of its pictures.
+            raise StatusError(task.result.code, task.result.message)
         return task.result
 
     def depth(self):

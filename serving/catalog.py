@@ -1,5 +1,6 @@
 """Which models and versions there are: in a folder, or by TF Serving's models.config."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +59,10 @@ def finder(models, latest):
         FileNotFoundError: If there is neither.
         ValueError: If there are no models, or models.config cannot be used.
     """
+    find = functools.partial(find_models, models, latest)
     if Path(models).is_file():
         configs = read_models_config(models)
         find = lambda: configs  # noqa: E731
-    else:
-        find = lambda: find_models(models, latest)  # noqa: E731
     if not find():
         raise ValueError(
             f"`models` must hold folders NAME/VERSION with a SavedModel. Received: '{models}'. "

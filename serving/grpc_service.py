@@ -93,7 +93,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                     write_output(response.outputs[name], value, predictor.config.tensor_content)
                 predictor.check_response(response.ByteSize())
                 return response
-        return None
 
     def _cancel_with(self, context, task):
         """Give a task up when its client goes away."""
@@ -113,7 +112,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                     raise invalid(f"Metadata field {name} is not supported")
             with self._predictor.servable(request.model_spec, facts) as servable:
                 return metadata_of(servable)
-        return None
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -133,7 +131,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             if not request.HasField("model_spec"):
                 raise invalid("Missing ModelSpec")
             return status_of_model(self._store, request.model_spec)
-        return None
 
     def HandleReloadConfigRequest(self, request, context):
         """Serve another configuration.

@@ -1,6 +1,5 @@
 """TF Serving's REST interface, readiness and Prometheus' page, on Starlette and uvicorn."""
 
-import functools
 import io
 import json
 import logging
@@ -164,8 +163,10 @@ class _Api:
             try:
                 self._authorize(request.headers.get("authorization"))
                 await self._read_body(request, body)
-                content = await self._run(request, body, facts)
-                return Response(content, media_type="application/json")
+                answer = await self._run(request, body, facts)
+                if isinstance(answer, bytes):
+                    return Response(answer, media_type="application/json")
+                failed = answer
             except ClientDisconnect:
                 failed = StatusError("CANCELLED", "The client went away")
             except Exception as error:
@@ -199,7 +200,7 @@ class _Api:
         body.seek(0)
 
     async def _run(self, request, body, facts):
-        """Route a request in a thread; give it up if the client goes away."""
+        """Return bytes or a `StatusError` from a thread; give up if the client goes away."""
         tasks = []
 
         async def watch():
@@ -208,16 +209,19 @@ class _Api:
             for task in tasks:
                 self._predictor.scheduler.cancel(task)
 
+        def work():
+            try:
+                return self._route(request, body, facts, tasks.append)
+            except Exception as error:  # raised through threads and groups it would be wrapped
+                return as_status(error)
+
         async with anyio.create_task_group() as group:
             group.start_soon(watch)
-            work = functools.partial(self._route, request, body, facts, tasks.append)
             try:
                 return await anyio.to_thread.run_sync(work, limiter=self._threads)
-            except Exception as error:  # not from within the group, which would wrap it
-                failed = error
             finally:
                 group.cancel_scope.cancel()
-        raise failed
+                tasks.clear()  # a watch that was cancelled is kept, in a circle, for a while
 
     def _route(self, request, body, facts, on_task):
         """Return the answer to a path below /v1/, as bytes of JSON."""

@@ -100,19 +100,17 @@ class StyleServer:
     def _open_ports(self, authorize):
         """Listen, and let calls wait."""
         config, pair = self.config, credentials(self.config)
-        addresses = [f"{config.host}:{config.port}"]
-        addresses += [f"unix:{config.socket}"] if config.socket else []
-        for address in addresses:
+        unix = [f"unix:{config.socket}"] if config.socket else []
+        for address in [*unix, f"{config.host}:{config.port}"]:
             try:
                 if pair is None:
-                    port = self._grpc.add_insecure_port(address)
+                    self.port = self._grpc.add_insecure_port(address)
                 else:
-                    port = self._grpc.add_secure_port(address, pair)
+                    self.port = self._grpc.add_secure_port(address, pair)
             except RuntimeError as error:
                 raise OSError(
                     f"`port` must be free and `socket` a new file. Received: {address}."
                 ) from error
-            self.port = port if address == addresses[0] else self.port
         if config.rest_port is None:
             return
         try:

@@ -63,9 +63,14 @@ def invalid(message):
 
 
 def as_status(error):
-    """Return any error as a `StatusError`; what should not happen is logged."""
+    """Return any error as a `StatusError`; what should not happen is logged.
+
+    It has no traceback, nor a cause that has one: whoever keeps it would keep all that the request
+    held, and often in a circle.
+    """
     if isinstance(error, StatusError):
-        return error
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
     if isinstance(error, MemoryError):
         return StatusError("RESOURCE_EXHAUSTED", "Out of memory")
     if isinstance(error, TimeoutError):

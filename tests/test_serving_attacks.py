@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 import zlib
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -21,6 +22,7 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tfstyle.serving import json_tensors, rest
+from tfstyle.serving.batching import Task
 from tfstyle.serving.config import ServeConfig
 from tfstyle.serving.server import StyleServer
 from tfstyle.serving.status import StatusError
@@ -325,6 +327,15 @@ def test_numbers_take_eight_bytes():
 # Files
 
 
+def cut():
+    file = io.BytesIO()
+    Image.effect_noise((32, 32), 50).save(file, "PNG")
+    return {"b64": base64.b64encode(file.getvalue()[:-60]).decode()}
+
+
+CUT = cut()  # refused by the model, for its header is whole
+
+
 def webp(mode):
     random = np.random.default_rng(0)
     frames = [
@@ -375,3 +386,45 @@ def test_a_file_that_costs_more_than_its_pixels_never_comes_to_the_queue(
     status, answer = talk(server, post(body))
     assert (status, text in answer.decode()) == (400, True)
     monkeypatch.undo()
+
+
+def test_a_refused_request_is_forgotten_at_once(server, monkeypatch):
+    """Not when the garbage collector comes: it counts objects, and knows nothing of their size."""
+    import gc
+
+    def tracked():
+        return sum(isinstance(each, (BodyOfRequest, Task)) for each in gc.get_objects())
+
+    class BodyOfRequest(io.BytesIO):
+        """Of a Python class, so that it can be counted."""
+
+    monkeypatch.setattr(rest, "io", SimpleNamespace(BytesIO=BodyOfRequest))
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "wave"
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+
+        def refused():
+            bodies = (
+                (b"{", ()),
+                (b"no gzip", ("Content-Encoding: gzip",)),
+                (gzip.compress(bytes(10**6)), ("Content-Encoding: gzip",)),
+                (json.dumps({"inputs": [[0]]}).encode(), ()),
+                (json.dumps({"signature_name": "stylize_bytes", "inputs": [CUT]}).encode(), ()),
+            )
+            for body, headers in bodies:
+                assert talk(server, post(body, *headers))[0] in (400, 429)
+            with pytest.raises(grpc.RpcError):
+                predict(request, timeout=20)
+
+        refused()
+        gc.collect()
+        gc.disable()
+        try:
+            before = tracked()
+            for _ in range(10):
+                refused()
+            assert tracked() <= before + 5  # of some that are just being let go
+        finally:
+            gc.enable()
