@@ -141,6 +141,7 @@ class _Api:
             middleware=[cors] if config.cors_origins else [],
             exception_handlers={HTTPException: _refuse_path},
         )
+        self.app.router.redirect_slashes = False  # nobody who means /v1/… sends /v1
 
     async def _metrics(self, request):
         """Tell Prometheus; a scrape is no request."""

@@ -471,6 +471,8 @@ NESTED = json.loads("[" * 70 + '""' + "]" * 70)
     ("method", "path", "body", "status", "text"),
     [
         ("GET", "/", None, 404, "Not found: /"),
+        ("GET", "/v1", None, 404, "Not found: /v1"),
+        ("GET", "/ready/", None, 404, "Not found: /ready/"),
         ("GET", "/v1/model", None, 400, "Malformed request: GET /v1/model"),
         ("POST", "/v1/models/wave", "{}", 400, "Malformed request: POST /v1/models/wave"),
         ("POST", "/v1/models/wave:classify", "{}", 501, "classify is not implemented"),
