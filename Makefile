@@ -17,10 +17,13 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# min-tfs-client brings a `tensorflow` of its own, kserve pins what others need newer: they go aside,
+# where their tests find them.
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[test,lint,video]'
+	$(BIN)/python -m pip install --quiet --no-deps --target .venv/clients min-tfs-client kserve
 	touch $@
 
 clean:

@@ -22,7 +22,8 @@ class Client:
     """Picture to write, for one photograph; or a folder, made if it does not exist, where each
     keeps its name."""
     server: str = "localhost:8500"
-    """HOST or HOST:PORT of gRPC."""
+    """HOST or HOST:PORT of gRPC; dns:///HOST:PORT takes turns among a host's addresses, and
+    unix:PATH is a socket."""
     version: int | None = None
     """Version of the model. Default: the newest."""
     label: str | None = None
@@ -43,6 +44,8 @@ class Client:
     """Speak TLS."""
     ssl_root: Path | None = None
     """Certificates to trust, PEM. Turns TLS on."""
+    ssl_pair: tuple[Path, Path] | None = None
+    """Own private key and its certificate, PEM, where the server asks for one. Turns TLS on."""
     token_file: Path | None = None
     """File with a bearer token to send; demands TLS."""
 
@@ -63,6 +66,7 @@ def run(arguments):
         retries=options.retries,
         ssl=options.ssl,
         ssl_root=options.ssl_root,
+        ssl_pair=options.ssl_pair or (),
         token=token,
     ) as client:
         results = client.stylize_many(

@@ -21,7 +21,7 @@ class Export:
     """Name of a style (`tfstyle styles` lists them) or path of a network, .keras."""
     output: tyro.conf.Positional[Path]
     """For a SavedModel the folder of all its versions, such as models/wave; for LiteRT a file,
-    .tflite; for Android a folder, to which another export adds a style."""
+    .tflite; for ONNX a file, .onnx; for Android a folder, to which another export adds a style."""
     photographs: tuple[Path, ...] = ()
     """Photographs to compare on. Default: the one that ships with tfstyle."""
     calibration: tuple[Path, ...] = ()
@@ -38,6 +38,8 @@ def run(arguments):
     zoo.require(options.network, "network")
     if config.format == "litert":
         check_output_path(options.output, (".tflite",))
+    elif config.format == "onnx":
+        check_output_path(options.output, (".onnx",))
     elif options.output.suffix or options.output.is_file():
         raise ValueError(f"`output` must be a folder. Received: '{options.output}'.")
     load_tensorflow()

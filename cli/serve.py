@@ -1,6 +1,7 @@
 """`tfstyle serve`: serve exported styles as TF Serving does, or write its configuration."""
 
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ def run(arguments):
     print(f"serving {', '.join(server.store.names())}: gRPC on port {server.port}{rest}")
     sys.stdout.flush()
     server.serve_until_signal()
-    return 0
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)  # a model that still runs, or loads, would keep the process beyond the drain
 
 
 def _write_config(options):

@@ -14,7 +14,7 @@ class Verify:
     """Compare an exported network with the network it was made of."""
 
     path: tyro.conf.Positional[Path]
-    """A LiteRT file, a SavedModel, or the folder of its versions, whose newest is taken."""
+    """A LiteRT or ONNX file, a SavedModel, or the folder of its versions, whose newest is taken."""
     network: str | None = None
     """Name of a style or path of a network, .keras. Default: the style that the export names."""
     photographs: tuple[Path, ...] = ()

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from tfstyle.pictures import MIN_SIDE
 
-Format = Literal["saved-model", "litert", "android"]
+Format = Literal["saved-model", "litert", "android", "onnx"]
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 Encoding = Literal["jpeg", "png"]
 
@@ -27,8 +27,8 @@ class ExportConfig:
     """
 
     format: Format = "saved-model"
-    """A versioned folder for TensorFlow Serving, a file for LiteRT, or a folder of assets for an
-    Android app."""
+    """A versioned folder for TensorFlow Serving, a file for LiteRT, a folder of assets for an
+    Android app, or a file in ONNX."""
     style: str | None = None
     """Which style of a network of several to freeze in. None: the first."""
     all_styles: bool = False
@@ -48,13 +48,15 @@ class ExportConfig:
     def __post_init__(self):
         for field, choices in (("format", Format), ("encoding", Encoding)):
             self._check(field, getattr(self, field) in get_args(choices), get_args(choices))
-        served = self.format == "saved-model"
+        served = self.format in ("saved-model", "onnx")
         precisions = ("float32",) if served else get_args(Precision)
         self._check("precision", self.chosen_precision in precisions, precisions)
         if self.all_styles and (self.style is not None or self.format == "android"):
             raise ValueError("`all_styles` goes neither with `style` nor with format 'android'.")
         if served and self.size is not None:
-            raise ValueError("A SavedModel takes pictures of any size: `size` is for LiteRT.")
+            raise ValueError(
+                "A SavedModel takes pictures of any size, as ONNX does: `size` is for LiteRT."
+            )
         if self.sides and min(self.sides) < MIN_SIDE:
             raise ValueError(f"`size` must be at least {MIN_SIDE} px. Received: size={self.size}.")
         if self.max_pixels < MIN_SIDE**2:

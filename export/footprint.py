@@ -22,6 +22,10 @@ if path.endswith(".tflite"):
     from ai_edge_litert.interpreter import Interpreter
     before = peak()
     Interpreter(path).get_signature_runner(signature)(**inputs)
+elif path.endswith(".onnx"):
+    import onnxruntime
+    before = peak()
+    onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, inputs)
 else:
     import tensorflow as tf
     before = peak()
@@ -35,7 +39,7 @@ def peak_memory_mb(painter, height, width):
     """Return what loading an export and painting one picture takes at its peak, in megabytes.
 
     Args:
-        painter: `LiteRTPainter` or `SavedModelPainter`.
+        painter: What `tfstyle.export.parity.open_export` returned.
         height: Height of the picture in pixels.
         width: Width in pixels.
 

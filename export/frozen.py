@@ -98,7 +98,7 @@ def describe(frozen, config):
     picture = {"dtype": "float32", "layout": "NHWC", "channels": "RGB", "range": [0, 1]}
     return {
         "tfstyle": __version__,
-        "format": "saved-model" if config.format == "saved-model" else "litert",
+        "format": "litert" if config.format == "android" else config.format,
         "precision": config.chosen_precision,
         "architecture": type(frozen).__name__,
         "image": picture,

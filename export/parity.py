@@ -28,7 +28,7 @@ def verify(path, network, photographs=()):
     """Compare an exported network with the network.
 
     Args:
-        path: What `write_saved_model` or `write_litert` wrote.
+        path: What `write_saved_model`, `write_litert` or `write_onnx` wrote.
         network: The `tfstyle.networks.Generator` that was exported. It is made to paint in float32,
             too.
         photographs: Files, or folders of files, reduced to 1024 px where larger; for a file of a
@@ -76,11 +76,15 @@ def verify(path, network, photographs=()):
 
 
 def open_export(path):
-    """Return a `LiteRTPainter` for a `.tflite` file, else a `SavedModelPainter`."""
+    """Return a painter for a `.tflite` or `.onnx` file, else a `SavedModelPainter`."""
     if Path(path).suffix == ".tflite":
         from tfstyle.export.litert import LiteRTPainter
 
         return LiteRTPainter(path)
+    if Path(path).suffix == ".onnx":
+        from tfstyle.export.onnx import OnnxPainter
+
+        return OnnxPainter(path)
     from tfstyle.export.saved_model import SavedModelPainter
 
     return SavedModelPainter(path)

@@ -19,8 +19,8 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
 
     Args:
         style: Name of a style that ships with the package, or path of a `.keras` file.
-        output: Folder of all versions of a SavedModel; `.tflite` file for LiteRT; folder for
-            Android, which may hold other styles already.
+        output: Folder of all versions of a SavedModel; `.tflite` or `.onnx` file for LiteRT and
+            ONNX; folder for Android, which may hold other styles already.
         config: `ExportConfig`.
         photographs: Photographs to compare on, see `tfstyle.export.parity.verify`.
         calibration: Photographs, files or folders, that the ranges of int8 are taken from. Default:
@@ -52,6 +52,11 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
         from tfstyle.export.saved_model import write_saved_model
 
         written_to(write_saved_model(network, output, config, check=check), output)
+        return written
+    if config.format == "onnx":
+        from tfstyle.export.onnx import write_onnx
+
+        written_to(write_onnx(network, output, config, check=check), output.parent)
         return written
     from tfstyle.export.litert import write_litert
 

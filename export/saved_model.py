@@ -24,9 +24,11 @@ def write_saved_model(network, folder, config=None, *, check=None):
     [0, 1], and returns `stylized`, of the same shape and range. `stylize_bytes` takes
     `image_bytes`, a string tensor `(batch,)` of JPEG, PNG or WebP files, of any sizes, and returns
     `stylized_bytes`, JPEG or PNG files; what is transparent is put on white, and what EXIF says of
-    turning is not looked at. Where the network keeps several styles, both take `style_weights`,
-    float32 `(batch, number of styles)`, too. The object itself can be called with the image (and
-    style weights; default: the first style).
+    turning is not looked at. Refused by their headers, before they are decoded: animated WebP,
+    JPEGs of over 1000 scans, other kinds of files, and pictures of too many pixels. Where the
+    network keeps several styles, both take `style_weights`, float32 `(batch, number of styles)`,
+    too. The object itself can be called with the image (and style weights; default: the first
+    style).
 
     Args:
         network: `tfstyle.networks.Generator`.

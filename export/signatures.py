@@ -6,6 +6,7 @@ from tfstyle.pictures import MIN_SIDE
 
 JPEG_QUALITY = 95
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"  # how files begin
+MAX_SCANS = 1000  # of a JPEG: ten are usual, but their mark may stand in its metadata by chance
 
 
 def make_servable(frozen, config):
@@ -110,22 +111,59 @@ def _after(checks, x):
 
 
 def _decode(data, config):
-    """Decode a file to `(height, width, 3)` in [0, 1], on white, unless it says it is too large."""
+    """Decode a file to `(height, width, 3)` in [0, 1], on white, unless its header is too much."""
+
+    def starts_with(magic, at=0):
+        return tf.equal(tf.strings.substr(data, at, len(magic)), magic)
+
+    def numbers(at, length, dtype=tf.uint8, little=True):
+        found = tf.io.decode_raw(tf.strings.substr(data, at, length), dtype, little_endian=little)
+        return tf.cast(found, tf.int64)
 
     def declared_by_jpeg():
-        return tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)
+        scans = tf.raw_ops.StringSplitV2(input=data[None], sep=b"\xff\xda", maxsplit=MAX_SCANS + 1)
+        few = tf.debugging.assert_less_equal(
+            tf.size(scans.values), MAX_SCANS + 1, f"a JPEG has over {MAX_SCANS} scans"
+        )
+        return _after([few], tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64))
 
     def declared_by_png():
-        header = tf.strings.substr(data, 16, 8)
-        return tf.cast(tf.io.decode_raw(header, tf.int32, little_endian=False), tf.int64)
+        return numbers(16, 8, tf.int32, little=False)
 
-    def starts_with(magic):
-        return tf.equal(tf.strings.substr(data, 0, len(magic)), magic)
+    def declared_by_webp():
+        kind = tf.strings.substr(data, 12, 4)
+        extended = tf.equal(kind, "VP8X")
+        # TensorFlow 2.21 writes past its buffer when it takes one frame of an animation.
+        still = tf.debugging.Assert(
+            tf.logical_not(extended & (numbers(20, 1)[0] // 2 % 2 > 0)),
+            ["a WebP must not be animated"],
+        )
+        sides = tf.case(
+            [
+                (extended, lambda: tf.reshape(numbers(24, 6), [2, 3]) @ [[1], [256], [65536]] + 1),
+                (
+                    tf.equal(kind, "VP8L"),
+                    lambda: numbers(21, 4, tf.int32) // [[1], [16384]] % 16384 + 1,
+                ),
+            ],
+            default=lambda: numbers(26, 4, tf.uint16)[:, None] % 16384,
+        )
+        return _after([still], tf.reshape(sides, [2]))
 
-    fine = tf.constant([MIN_SIDE, MIN_SIDE], tf.int64)
+    def unknown():
+        fault = tf.debugging.Assert(
+            False, ["Unknown image file format. One of JPEG, PNG, WebP required."]
+        )
+        return _after([fault], tf.zeros([2], tf.int64))
+
+    # Everything that a decoder would spend minutes or its memory on is refused by the header.
     sides = tf.case(
-        [(starts_with(JPEG), declared_by_jpeg), (starts_with(PNG), declared_by_png)],
-        default=lambda: fine,
+        [
+            (starts_with(JPEG), declared_by_jpeg),
+            (starts_with(PNG), declared_by_png),
+            (starts_with(b"RIFF"), declared_by_webp),
+        ],
+        default=unknown,
     )
     data = _after(_size_checks(sides, config), data)
     image = tf.cond(

@@ -5,16 +5,13 @@ A request that comes alone is handed to nobody, which saves half a millisecond.
 """
 
 import functools
-import logging
 import threading
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfstyle.serving.status import StatusError
-
-log = logging.getLogger(__name__)
+from tfstyle.serving.status import StatusError, as_status
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,7 +72,7 @@ class Scheduler:
         batch_timeout_s: Longest wait for more tasks of a kind.
         max_queue: Tasks that may wait.
         max_pixels: Most pixels of a batch.
-        on_batch: Function of a model's name and the number of rows that ran together.
+        on_batch: Function of a servable and the number of rows that ran together.
     """
 
     def __init__(
@@ -86,7 +83,7 @@ class Scheduler:
         batch_timeout_s,
         max_queue,
         max_pixels,
-        on_batch=lambda model, rows: None,
+        on_batch=lambda servable, rows: None,
     ):
         self._free, self._max_batch_size = workers, max_batch_size
         self._batch_timeout_s = batch_timeout_s if max_batch_size > 1 else 0.0
@@ -109,8 +106,13 @@ class Scheduler:
             finally:
                 self._leave(batch)
         if isinstance(task.result, StatusError):
-            raise task.result
+            # A copy: its traceback leads to the task, which would never let go of its pictures.
+            raise StatusError(task.result.code, task.result.message)
         return task.result
+
+    def depth(self):
+        """Return how many tasks wait."""
+        return len(self._queue)
 
     def cancel(self, task):
         """Give a task up. What runs already runs on."""
@@ -231,7 +233,7 @@ class Scheduler:
                 for task in batch:
                     self._execute([task])
                 return
-            results = [_status(error)]
+            results = [as_status(error)]
         for task, result in zip(batch, results, strict=True):
             self._settle(task, result)
 
@@ -244,7 +246,7 @@ class Scheduler:
         if len(batch) > 1:
             feeds = {name: np.concatenate([t.feeds[name] for t in batch]) for name in feeds}
         outputs = first.servable.run(first.signature, feeds, first.outputs)
-        self._on_batch(first.servable.name, sum(rows))
+        self._on_batch(first.servable, sum(rows))
         if len(batch) == 1:
             return [outputs]
         for name, value in outputs.items():
@@ -256,13 +258,3 @@ class Scheduler:
             {name: value[end - count : end] for name, value in outputs.items()}
             for end, count in zip(ends, rows, strict=True)
         ]
-
-
-def _status(error):
-    """Return any error as a `StatusError`; what should not happen is logged."""
-    if isinstance(error, StatusError):
-        return error
-    if isinstance(error, MemoryError):
-        return StatusError("RESOURCE_EXHAUSTED", "Out of memory")
-    log.error("a request failed unexpectedly", exc_info=error)
-    return StatusError("INTERNAL", f"{type(error).__name__}: {error}")

@@ -1,7 +1,8 @@
 """Which models and versions there are: in a folder, or by TF Serving's models.config."""
 
+import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -19,13 +20,14 @@ class ModelConfig:
         base_path: Folder of the numbered versions.
         latest: How many of the newest versions to serve; 0 for all.
         specific: Versions to serve instead, by number.
-        labels: Dict of versions by label.
+        labels: Dict of versions by label. None: "stable" is the oldest that is available, and
+            "canary" the newest.
     """
 
     base_path: Path
     latest: int = 1
     specific: tuple = ()
-    labels: dict = field(default_factory=dict)
+    labels: dict | None = None
 
     def wanted(self):
         """Return the versions to serve that exist, `{number: folder}`."""
@@ -44,6 +46,29 @@ def find_versions(folder):
         for path in sorted(Path(folder).iterdir(), reverse=True)
         if path.name.isascii() and path.name.isdecimal() and path.is_dir()
     }
+
+
+def finder(models, latest):
+    """Return a function that finds the models of a folder anew, or of a models.config, each time.
+
+    Args:
+        models: Path of either.
+        latest: How many of the newest versions in a folder are wanted; 0 for all.
+
+    Raises:
+        FileNotFoundError: If there is neither.
+        ValueError: If there are no models, or models.config cannot be used.
+    """
+    find = functools.partial(find_models, models, latest)
+    if Path(models).is_file():
+        configs = read_models_config(models)
+        find = lambda: configs  # noqa: E731
+    if not find():
+        raise ValueError(
+            f"`models` must hold folders NAME/VERSION with a SavedModel. Received: '{models}'. "
+            "Export a style there first."
+        )
+    return find
 
 
 def find_models(folder, latest=1):

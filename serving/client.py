@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -48,7 +49,8 @@ class StyleClient:
     """A connection to a server of styles. Use it in `with`, or `close` it; threads may share it.
 
     Args:
-        server: "host" or "host:port".
+        server: "host" or "host:port"; "dns:///host:port" takes turns among all addresses of a
+            host, and "unix:path" names a Unix socket.
         signature: "stylize_bytes", which sends files and gets PNG back; or "serving_default", which
             sends and gets floats, exact but three times as much and more.
         timeout_s: Longest time for a picture in seconds, retries included.
@@ -57,11 +59,13 @@ class StyleClient:
         ssl: Whether to speak TLS.
         ssl_root: Path of the certificates to trust, PEM. Default: those that gRPC ships. Turns TLS
             on.
+        ssl_pair: Paths of the client's own key and certificate, PEM, where the server asks for
+            them. Turns TLS on.
         token: Bearer token that goes with each request; demands TLS.
 
     Raises:
         ValueError: If a value cannot be used.
-        OSError: If `ssl_root` cannot be read.
+        OSError: If a file cannot be read.
     """
 
     def __init__(
@@ -74,10 +78,15 @@ class StyleClient:
         max_message_mb=256.0,
         ssl=False,
         ssl_root=None,
+        ssl_pair=(),
         token=None,
     ):
-        if not server or "://" in server or "/" in server:
-            raise ValueError(f"`server` must be HOST or HOST:PORT. Received: {server!r}.")
+        by_scheme = re.fullmatch(r"(dns:///[^/]+:\d+|unix:.+)", server)
+        if not by_scheme and (not server or "/" in server):
+            raise ValueError(
+                "`server` must be HOST or HOST:PORT, or begin with dns:/// or unix:. "
+                f"Received: {server!r}."
+            )
         if signature not in SIGNATURES:
             raise ValueError(
                 f"`signature` must be one of {tuple(SIGNATURES)}. Received: {signature!r}."
@@ -89,7 +98,7 @@ class StyleClient:
                 )
         if retries < 0:
             raise ValueError(f"`retries` must be at least 0. Received: retries={retries}.")
-        ssl = ssl or ssl_root is not None
+        ssl = ssl or ssl_root is not None or bool(ssl_pair)
         if token is not None and not ssl:
             raise ValueError("`token` must go over TLS, or anyone can read it. Pass ssl=True.")
         self._signature, self._timeout_s, self._retries = signature, timeout_s, retries
@@ -100,11 +109,13 @@ class StyleClient:
             ("grpc.max_receive_message_length", size),  # 4 MB by default
             ("grpc.enable_retries", 0),  # retried here, where the deadline is known
         ]
-        port_given = server.rpartition("]")[2].count(":") == 1
+        if server.startswith("dns:"):
+            options.append(("grpc.lb_policy_name", "round_robin"))
+        port_given = by_scheme or server.rpartition("]")[2].count(":") == 1
         address = server if port_given else f"{server}:{DEFAULT_PORT}"
         if ssl:
-            root = None if ssl_root is None else Path(ssl_root).read_bytes()
-            credentials = grpc.ssl_channel_credentials(root)
+            pems = [path and Path(path).read_bytes() for path in (ssl_root, *ssl_pair)]
+            credentials = grpc.ssl_channel_credentials(*pems)
             self._channel = grpc.secure_channel(address, credentials, options)
         else:
             self._channel = grpc.insecure_channel(address, options)

@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+_LIMITS = dict.fromkeys(("port", "rest_port"), (0, 65535))
+_LIMITS |= dict.fromkeys(("keep_versions", "batch_timeout_ms", "drain_s"), (0, 1e9))
+_LIMITS |= dict.fromkeys(("max_batch_size", "workers", "max_queue"), (1, 10_000))
+_LIMITS |= dict.fromkeys(("poll_s", "request_timeout_s", "idle_s"), (0.001, 1e9))  # not for ever
+_LIMITS |= {"max_message_mb": (0.001, 2047), "max_megapixels": (0.001, 1e6)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServeConfig:
@@ -15,7 +21,8 @@ class ServeConfig:
     rest_port: int | None = 8501
     """Port of REST and metrics; 0 takes a free one, None serves gRPC alone."""
     keep_versions: int = 1
-    """Newest versions of each model to serve, 0 for all; models.config has its own policy."""
+    """Newest versions of each model to serve, 0 for all; the label "stable" is the oldest of them,
+    "canary" the newest. models.config has its own policy."""
     poll_s: float = 1.0
     """Seconds between looks for new versions."""
     max_batch_size: int = 4
@@ -38,46 +45,36 @@ class ServeConfig:
     """Private key, PEM; with it gRPC and REST speak TLS."""
     ssl_cert: Path | None = None
     """Certificate chain, PEM."""
+    ssl_client_ca: Path | None = None
+    """Certificates, PEM, one of which must have signed the certificate that a client shows."""
+    token_file: Path | None = None
+    """File of bearer tokens, one a line; who sends none of them is refused, but for health."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose web pages may ask over REST, such as https://example.org, or '*'."""
+    socket: Path | None = None
+    """Unix socket for gRPC besides the port, made where it does not exist."""
+    tensor_content: bool = False
+    """Answer numbers over gRPC in `tensor_content`, faster to read, where TF Serving's default is
+    one by one in `float_val`; its flag is --enable_serialization_as_tensor_content."""
+    idle_s: float = 30.0
+    """Longest time over REST for the headers of a request, and for a client that reads nothing."""
 
     def __post_init__(self):
-        lowest = {
-            "port": 0,
-            "keep_versions": 0,
-            "max_batch_size": 1,
-            "batch_timeout_ms": 0,
-            "workers": 1,
-            "max_queue": 1,
-            "drain_s": 0,
-        }
-        for name, least in lowest.items():
-            if not getattr(self, name) >= least:
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
                 raise ValueError(
-                    f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)}."
+                    f"`{name}` must be from {least:g} to {most:g}. Received: {name}={value}."
                 )
-        positive = ("poll_s", "request_timeout_s", "max_message_mb", "max_megapixels")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"`{name}` must be positive. Received: {name}={getattr(self, name)}."
-                )
-        for name in ("port", "rest_port"):
-            if not 0 <= (getattr(self, name) or 0) <= 65535:
-                raise ValueError(
-                    f"`{name}` must be from 0 to 65535. Received: {name}={getattr(self, name)}."
-                )
-        for name in ("batch_timeout_ms", *positive, "drain_s"):
-            if getattr(self, name) > 1e9:  # nothing can wait for infinity
-                raise ValueError(
-                    f"`{name}` must be at most 1e9. Received: {name}={getattr(self, name)}."
-                )
-        if self.max_message_mb >= 2048:
-            raise ValueError(
-                f"`max_message_mb` must be under 2048. Received: {self.max_message_mb}."
-            )
         if (self.ssl_key is None) != (self.ssl_cert is None):
             raise ValueError(
                 "`ssl_key` and `ssl_cert` must be given together. "
                 f"Received: ssl_key={self.ssl_key}, ssl_cert={self.ssl_cert}."
+            )
+        if self.ssl_client_ca is not None and self.ssl_key is None:
+            raise ValueError(
+                "`ssl_client_ca` must come with `ssl_key` and `ssl_cert`. "
+                f"Received: ssl_client_ca={self.ssl_client_ca}."
             )
 
     @property

@@ -1,19 +1,42 @@
 """TF Serving's configuration and deployment files, written for the models that there are.
 
-Models are mounted at /models, the files written here at /config. The newest version of a model is
-labelled "canary" and the one before it "stable"; where there is one alone it is both.
+Models are mounted at /models, the files written here at /config; `templates/` holds their texts.
 """
 
+import json
 import os
+import re
+import string
 from pathlib import Path
 
-from tfstyle.serving.catalog import find_models, find_versions, read_models_config
-from tfstyle.serving.manifests import compose, dockerfile, kserve, kubernetes
-from tfstyle.serving.metrics import METRICS_PATH
+from tfstyle.serving.catalog import find_versions, finder
+from tfstyle.serving.status import METRICS_PATH
+
+IMAGE, TAG = "tensorflow/serving", "2.19.1"
+TEMPLATES = Path(__file__).parent / "templates"
+FILES = tuple(
+    "batching_parameters.txt ssl.config.txt Dockerfile compose.yaml kubernetes.yaml "
+    "kubernetes-gpu.patch.yaml".split()
+)
+_FLAGS = (
+    "--model_config_file=/config/models.config",
+    "--model_config_file_poll_wait_seconds=60",
+    # Labels are known before the versions they name are loaded.
+    "--allow_version_labels_for_unavailable_models=true",
+    "--monitoring_config_file=/config/monitoring.config",
+    "--enable_grpc_healthcheck_service=true",
+)
+
+
+class _Template(string.Template):
+    delimiter = "%"  # $ belongs to shells and to compose
 
 
 def deployment_files(models, config, *, folder=None):
     """Write the files that serve these models with TF Serving, as text.
+
+    Versions that come later are served without writing the files anew: two of each model, or as
+    many as `config.keep_versions`, unless the models.config given has a policy of its own.
 
     Args:
         models: Folder with `NAME/VERSION/`, or path of a models.config.
@@ -22,20 +45,15 @@ def deployment_files(models, config, *, folder=None):
             Default: compose.yaml names the models by their full path.
 
     Returns:
-        Dict of texts by file name: models.config, batching_parameters.txt, monitoring.config,
-        ssl.config.txt, Dockerfile, compose.yaml, kubernetes.yaml, kserve.yaml.
+        Dict of texts by file name: models.config, monitoring.config, kserve.yaml and `FILES`.
 
     Raises:
         FileNotFoundError: If `models` does not exist.
         ValueError: If there are no models, models.config cannot be used, its models do not lie in
-            one folder under their names, or a port is 0 or None.
+            one folder under their names, a port is 0 or None, or two names become one on KServe.
     """
-    models = Path(models)
-    configs = read_models_config(models) if models.is_file() else find_models(models)
-    if not configs:
-        raise ValueError(
-            f"`models` must hold folders NAME/VERSION with a SavedModel. Received: '{models}'."
-        )
+    keep = max(2, config.keep_versions) if config.keep_versions else 0
+    configs = finder(models, keep)()
     roots = {c.base_path.resolve().parent for c in configs.values()}
     if len(roots) > 1 or any(name != c.base_path.name for name, c in configs.items()):
         raise ValueError("The models must lie in one folder, each in a folder of its name.")
@@ -47,87 +65,93 @@ def deployment_files(models, config, *, folder=None):
     for name, model in configs.items():
         if not find_versions(model.base_path):
             raise ValueError(f"Model {name} must have a version. Received: '{model.base_path}'.")
-    root = roots.pop()
-    place = str(root) if folder is None else _relative(root, folder)
-    models_config = _models_config(configs)
-    monitoring = f'prometheus_config {{\n  enable: true\n  path: "{METRICS_PATH}"\n}}\n'
-    return {
-        "models.config": models_config,
-        "batching_parameters.txt": _batching(config),
-        "monitoring.config": monitoring,
-        "ssl.config.txt": _SSL,
-        "Dockerfile": dockerfile(config),
-        "compose.yaml": compose(configs, config, place),
-        "kubernetes.yaml": kubernetes(configs, config, models_config, monitoring),
-        "kserve.yaml": kserve(configs, config),
+    values = _values(configs, config, roots.pop(), folder)
+    models_config = "".join(_fill("models.config", _of_model(*item)) for item in configs.items())
+    texts = {
+        "models.config": f"model_config_list {{\n{models_config}}}\n",
+        "monitoring.config": _fill("monitoring.config", values),
     }
+    values["models_config"] = _indent(texts["models.config"])
+    values["monitoring_config"] = _indent(texts["monitoring.config"])
+    texts |= {name: _fill(name, values) for name in FILES}
+    names = {name: _dns_name(name) for name in configs}
+    if len({*names.values()}) < len(names):
+        raise ValueError(f"Models must differ in letters and digits. Received: {list(names)}.")
+    texts["kserve.yaml"] = "---\n".join(
+        _fill("kserve.yaml", values | {"name": name, "dns_name": dns_name})
+        for name, dns_name in names.items()
+    )
+    return texts
 
 
-def _relative(root, folder):
-    path = os.path.relpath(root, Path(folder).resolve())
-    return path if path.startswith("..") else f"./{path}"
+def probe(configs, config):
+    """Return shell that succeeds if every model is AVAILABLE; TF Serving's 200 does not tell.
 
-
-def _models_config(configs):
-    """Write models.config, with the two newest versions of each model unless it said otherwise."""
-    entries = []
-    for name, config in configs.items():
-        newest = sorted(config.specific or find_versions(config.base_path))[-2:]
-        versions = sorted(config.specific or {*newest, *config.labels.values()})
-        labels = config.labels or {"stable": newest[0], "canary": newest[-1]}
-        lines = [
-            "  config {",
-            f'    name: "{name}"',
-            f'    base_path: "/models/{name}"',
-            '    model_platform: "tensorflow"',
-            "    model_version_policy {",
-            "      specific {",
-            *(f"        versions: {version}" for version in versions),
-            "      }",
-            "    }",
-            *(
-                f'    version_labels {{\n      key: "{label}"\n      value: {version}\n    }}'
-                for label, version in labels.items()
-            ),
-            "  }",
-        ]
-        entries.append("\n".join(lines))
-    return "model_config_list {\n" + "\n".join(entries) + "\n}\n"
-
-
-def _batching(config):
-    size = config.max_batch_size
-    sizes = sorted({2**i for i in range(size.bit_length()) if 2**i < size} | {size})
-    return "\n".join(
-        [
-            "# Only with --enable_batching --batching_parameters_file=/config/"
-            "batching_parameters.txt.",
-            "# Off as delivered: TF Serving fails a batch of pictures of different sizes, and one",
-            "# broken file fails all that share its batch. Turn it on where every picture has one",
-            "# size. `tfstyle serve` sorts by size, and batches always.",
-            f"max_batch_size {{ value: {size} }}",
-            f"batch_timeout_micros {{ value: {round(config.batch_timeout_ms * 1000)} }}",
-            f"max_enqueued_batches {{ value: {config.max_queue} }}",
-            f"num_batch_threads {{ value: {config.workers} }}",
-            *(f"allowed_batch_sizes: {size}" for size in sizes),
-            "pad_variable_length_inputs: false",
-            "",
-        ]
+    Args:
+        configs: Names of the models; a dict by name will do.
+        config: `ServeConfig`.
+    """
+    names = " ".join(configs)
+    return (
+        f"for m in {names}; do exec 3<>/dev/tcp/127.0.0.1/{config.rest_port} && "
+        "printf 'GET /v1/models/%s HTTP/1.0\\r\\n\\r\\n' \"$m\" >&3 && "
+        "grep -q '\"AVAILABLE\"' <&3 || exit 1; done"
     )
 
 
-_SSL = """\
-# For --ssl_config_file. The fields hold the PEM texts themselves, not paths. Fill it in, keep it
-# secret, and make it with:
-#   python - > ssl.config <<'END'
-#   for name, path in (("server_key", "key.pem"), ("server_cert", "cert.pem")):
-#       text = open(path).read().replace("\\n", "\\\\n")
-#       print(f'{name}: "{text}"')
-#   print("client_verify: false")
-#   END
-# Only gRPC then speaks TLS; REST stays plain, so publish no REST port. TF Serving asks no client
-# who it is: keep it inside the cluster, behind a proxy that does.
-server_key: ""
-server_cert: ""
-client_verify: false
-"""
+def _fill(name, values):
+    return _Template((TEMPLATES / name).read_text("utf-8")).substitute(values)
+
+
+def _values(configs, config, root, folder):
+    """Return what the templates leave open, by name."""
+    place = root if folder is None else os.path.relpath(root, Path(folder).resolve())
+    place = str(place) if str(place).startswith(("/", "..")) else f"./{place}"
+    size = config.max_batch_size
+    sizes = sorted({2**i for i in range(size.bit_length()) if 2**i < size} | {size})
+    timeout_ms = round(config.request_timeout_s * 1000)
+    ports = (f"--port={config.port}", f"--rest_api_port={config.rest_port}")
+    flags = (*ports, f"--rest_api_timeout_in_ms={timeout_ms}", *_FLAGS)
+    check = probe(configs, config)
+    return vars(config) | {
+        "image": IMAGE,
+        "tag": TAG,
+        "flags_json": ", ".join(map(json.dumps, flags)),
+        "metrics_path": METRICS_PATH,
+        "place": _yaml(place.replace("$", "$$")),
+        "probe": _yaml(check),
+        "compose_probe": _yaml(check.replace("$", "$$")),  # compose puts in variables
+        "drain_s": round(config.drain_s),
+        "grace_s": round(config.drain_s) + 15,
+        "timeout_s": max(1, timeout_ms // 1000),
+        "batch_sizes": "\n".join(f"allowed_batch_sizes: {size}" for size in sizes),
+        "batch_timeout_us": round(config.batch_timeout_ms * 1000),
+    }
+
+
+def _of_model(name, config):
+    """Return what the entry of a model leaves open."""
+    if config.specific:
+        policy = f"specific {{ {' '.join(f'versions: {v}' for v in config.specific)} }}"
+    else:
+        policy = f"latest {{ num_versions: {config.latest} }}" if config.latest else "all {}"
+    labels = "".join(
+        f'\n    version_labels {{ key: "{label}" value: {version} }}'
+        for label, version in (config.labels or {}).items()
+    )
+    return {"name": name, "policy": policy, "labels": labels}
+
+
+def _yaml(text):
+    """Quote text for YAML."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _dns_name(name):
+    """Name that Kubernetes takes: lower case, digits and hyphens, a letter first."""
+    cleaned = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (cleaned if cleaned[:1].isalpha() else f"style-{cleaned}")[:63].rstrip("-")
+
+
+def _indent(text):
+    return "\n".join(4 * " " + line for line in text.rstrip().splitlines())

@@ -2,7 +2,8 @@
 
 import contextlib
 import functools
-import logging
+import math
+import time
 
 import grpc
 import numpy as np
@@ -17,10 +18,14 @@ from tensorflow_serving.apis import (
 )
 
 from tfstyle.serving.catalog import read_models_config
-from tfstyle.serving.status import StatusError
-from tfstyle.serving.wire import write_tensor
+from tfstyle.serving.status import StatusError, as_status, invalid
+from tfstyle.serving.wire import Tensor, write_tensor
 
-log = logging.getLogger(__name__)
+TWICE_S = 60.0  # between two requests that empty the server
+# Where TF Serving puts numbers that are not float32.
+_FIELDS = dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), "int_val")
+_FIELDS |= {f"{kind}64": f"{kind}64_val" for kind in ("int", "uint")}
+_FIELDS |= {"float64": "double_val", "bool": "bool_val", "uint32": "uint32_val"}
 
 
 @contextlib.contextmanager
@@ -38,14 +43,8 @@ def answering(context, metrics):
     with metrics.request("GRPC") if metrics else contextlib.nullcontext({}) as facts:
         try:
             yield facts
-        except StatusError as error:
-            failed = error
-        except MemoryError:
-            failed = StatusError("RESOURCE_EXHAUSTED", "Out of memory")
         except Exception as error:
-            log.exception("a request failed unexpectedly")
-            failed = StatusError("INTERNAL", f"{type(error).__name__}: {error}")
-        if failed is not None:
+            failed = as_status(error)
             facts["status"] = failed.code
     if failed is not None:
         context.abort(grpc.StatusCode[failed.code], failed.message)
@@ -61,12 +60,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, predictor):
         self._predictor = predictor
 
+    def Classify(self, request, context):
+        """Refuse: a style does nothing of the kind."""
+        with answering(context, None):
+            raise StatusError("UNIMPLEMENTED", "Only Predict runs the signatures of a style")
+
+    Regress = MultiInference = Classify
+
     def Predict(self, request, context):
-        """Run a signature. Numbers come back as `tensor_content`, which clients read fastest."""
+        """Run a signature."""
         predictor = self._predictor
         with answering(context, predictor.metrics) as facts:
             if not request.HasField("model_spec"):
-                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+                raise invalid("Missing ModelSpec")
             with predictor.servable(request.model_spec, facts) as servable:
                 signature = servable.signature(request.model_spec.signature_name)
                 feeds = predictor.read_tensors(signature, request.inputs)
@@ -84,13 +90,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 response.model_spec.version.value = servable.version
                 response.model_spec.signature_name = signature.name
                 for name, value in arrays.items():
-                    if isinstance(value, bytes) or value.dtype in (object, np.float32):
-                        write_tensor(response.outputs[name], value)  # faster than TensorFlow's
-                    else:
-                        response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+                    write_output(response.outputs[name], value, predictor.config.tensor_content)
                 predictor.check_response(response.ByteSize())
                 return response
-        return None
 
     def _cancel_with(self, context, task):
         """Give a task up when its client goes away."""
@@ -102,18 +104,14 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Tell the signatures of a model."""
         with answering(context, None) as facts:
             if not request.HasField("model_spec"):
-                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+                raise invalid("Missing ModelSpec")
             if not request.metadata_field:
-                raise StatusError(
-                    "INVALID_ARGUMENT",
-                    "GetModelMetadataRequest must specify at least one metadata_field",
-                )
+                raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
             for name in request.metadata_field:
                 if name != "signature_def":
-                    raise StatusError("INVALID_ARGUMENT", f"Metadata field {name} is not supported")
+                    raise invalid(f"Metadata field {name} is not supported")
             with self._predictor.servable(request.model_spec, facts) as servable:
                 return metadata_of(servable)
-        return None
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -125,25 +123,28 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """
 
     def __init__(self, store, roots):
-        self._store, self._roots = store, roots
+        self._store, self._roots, self._emptied_at = store, roots, -math.inf
 
     def GetModelStatus(self, request, context):
         """Tell the versions of a model and whether they are available."""
         with answering(context, None):
             if not request.HasField("model_spec"):
-                raise StatusError("INVALID_ARGUMENT", "Missing ModelSpec")
+                raise invalid("Missing ModelSpec")
             return status_of_model(self._store, request.model_spec)
-        return None
 
     def HandleReloadConfigRequest(self, request, context):
-        """Serve another configuration. Departs from TF Serving: only of the same folders."""
+        """Serve another configuration.
+
+        Departs from TF Serving: only of the same folders; and a list without models, which would
+        unload all, must be sent twice.
+        """
         with answering(context, None):
             if request.config.WhichOneof("config") != "model_config_list":
-                raise StatusError("INVALID_ARGUMENT", "ReloadConfig must have a model_config_list")
+                raise invalid("ReloadConfig must have a model_config_list")
             try:
                 configs = read_models_config(request.config)
             except ValueError as error:
-                raise StatusError("INVALID_ARGUMENT", str(error)) from error
+                raise invalid(str(error)) from error
             for name, config in configs.items():
                 path = config.base_path.resolve()
                 if not any(path.is_relative_to(root) for root in self._roots):
@@ -151,8 +152,29 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                         "PERMISSION_DENIED",
                         f"base_path of model {name} must lie in the served folder",
                     )
+            if not configs and time.monotonic() > self._emptied_at + TWICE_S:
+                self._emptied_at = time.monotonic()
+                raise StatusError(
+                    "FAILED_PRECONDITION",
+                    "model_config_list is empty, and every model would be unloaded: send it again "
+                    f"within {TWICE_S:.0f} s if that is meant",
+                )
             self._store.reload(configs)
         return model_management_pb2.ReloadConfigResponse()
+
+
+def write_output(proto, value, as_content):
+    """Fill a `TensorProto` as TF Serving does: numbers one by one, unless `as_content` is set."""
+    if isinstance(value, bytes) or value.dtype in (object, np.float32):  # faster than TensorFlow's
+        tensor = Tensor()
+        write_tensor(tensor, value, field="tensor_content" if as_content else "float_val")
+        proto.MergeFromString(tensor.SerializeToString())
+    elif as_content or value.dtype.name not in _FIELDS:
+        proto.CopyFrom(tf.make_tensor_proto(value))
+    else:
+        proto.dtype = tf.as_dtype(value.dtype).as_datatype_enum
+        proto.tensor_shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+        getattr(proto, _FIELDS[value.dtype.name]).extend(np.ravel(value).tolist())
 
 
 def metadata_of(servable):

@@ -1,17 +1,25 @@
-"""TF Serving's JSON: from the body of a request to arrays, and from arrays to the answer."""
+"""TF Serving's JSON: from the body of a request to arrays, and from arrays to the answer.
 
+ijson tells a document's events one by one, so that its depth and its number of values are bounded
+before they take memory; numbers lie side by side, 8 bytes each.
+"""
+
+import array
 import base64
 import binascii
+import itertools
 import json
-import math
 from typing import NamedTuple
 
+import ijson
 import numpy as np
 import tensorflow as tf
 
-from tfstyle.serving.status import StatusError
+from tfstyle.serving.status import StatusError, invalid
 
 MAX_DEPTH = 32  # axes of a tensor; NumPy takes up to 64
+MAX_INPUTS = 100  # in an object
+EXACT = 2**53  # integers that a double holds
 
 
 class JsonRequest(NamedTuple):
@@ -32,41 +40,48 @@ def read_request(body, servable, *, max_elements):
     """Read the body of `:predict`.
 
     Args:
-        body: Bytes.
+        body: Binary file.
         servable: `Servable` that is to answer.
-        max_elements: Most numbers in a tensor.
+        max_elements: Most values in the body, lists counted as well.
 
     Returns:
         `JsonRequest`.
 
     Raises:
         StatusError: INVALID_ARGUMENT, in TF Serving's words where it has some.
+
+    Departs from TF Serving: NaN, Infinity and integers beyond 2**53 are refused.
     """
-    document = _parse(body)
+    try:
+        document = _Reader(body, max_elements).document()
+    except (ijson.JSONError, OverflowError, UnicodeError) as error:
+        text = str(error).split("\n")[0] if body.tell() else "The document is empty"
+        raise invalid(f"JSON Parse error: {text}") from error
     name = document.get("signature_name", "")
-    if not isinstance(name, str):
-        raise _invalid("'signature_name' key must be a string value.")
     try:
         signature = servable.signature(name)
     except StatusError:
         key = name or "serving_default"
-        raise _invalid(f'Serving signature name: "{key}" not found in signature def') from None
-    if "instances" in document and "inputs" in document:
-        raise _invalid(
+        raise invalid(f'Serving signature name: "{key}" not found in signature def') from None
+    keys = document.keys() & {"instances", "inputs"}
+    if len(keys) != 1:
+        raise invalid(
             "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
+            if keys
+            else "Missing 'inputs' or 'instances' key"
         )
-    if "instances" in document:
-        values = _columns(document["instances"], signature)
-    elif "inputs" in document:
-        values = _named(document["inputs"], signature)
-    else:
-        raise _invalid("Missing 'inputs' or 'instances' key")
-    feeds = {
-        key: _to_array(value, signature.inputs[key].dtype, key, max_elements)
-        for key, value in values.items()
-    }
-    for key, value in feeds.items():
-        signature.check_tensor(key, signature.inputs[key].dtype, value.shape)
+    values, needed = document[keys.pop()], sorted(signature.inputs)
+    if isinstance(values, _Values):
+        if len(needed) > 1:
+            raise invalid(f"must be an object of: {','.join(needed)}. Received a plain value/list")
+        values = {needed[0]: values}
+    if not values.keys() >= signature.inputs.keys():
+        raise invalid(f"Missing named input: JSON object keys must be {','.join(needed)}")
+    feeds = {}
+    for key in needed:
+        info = signature.inputs[key]
+        feeds[key] = values[key].to_array(tf.dtypes.as_dtype(info.dtype))
+        signature.check_tensor(key, info.dtype, feeds[key].shape)
     return JsonRequest(signature, feeds, "instances" in document)
 
 
@@ -91,142 +106,182 @@ def write_response(arrays, row_format):
         return json.dumps({"outputs": values if single is None else single}).encode()
     lengths = {np.shape(value)[:1] for value in arrays.values()}
     if len(lengths) != 1 or () in lengths:
-        raise _invalid("Tensors have no common batch size, as 'instances' need: send 'inputs'")
+        raise invalid("Tensors have no common batch size, as 'instances' need: send 'inputs'")
     rows = single
     if single is None:
         rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     return json.dumps({"predictions": rows}).encode()
 
 
-def _parse(body):
-    """Parse a JSON object."""
-    if not body:
-        raise _invalid("JSON Parse error: The document is empty")
-    try:
-        document = json.loads(body)
-    except RecursionError:
-        raise _invalid("JSON Parse error: nested too deep") from None
-    except ValueError as error:  # UnicodeDecodeError and numbers of thousands of digits, too
-        raise _invalid(f"JSON Parse error: {error}") from error
-    if not isinstance(document, dict):
-        raise _invalid("JSON Value: Is not object")
-    return document
+class _Values:
+    """A value of JSON, or nested lists of them: flat, with the shape that they had."""
 
+    def __init__(self, shape=()):
+        self.shape, self.kinds = list(shape), set()
+        self.numbers, self.strings = array.array("d"), []
 
-def _is_base64(value):
-    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+    def append(self, leaf):
+        if leaf is None:
+            raise invalid("JSON Value: null is not of any expected type")
+        self.kinds.add(type(leaf))
+        (self.strings if isinstance(leaf, (str, bytes)) else self.numbers).append(leaf)
 
+    def extend(self, other):
+        """Add a row of the same shape."""
+        if other.shape != self.shape[1:]:
+            raise invalid(f"Encountered list at unexpected size: {other.shape}")
+        self.shape[0] += 1
+        self.numbers.extend(other.numbers)
+        self.strings.extend(other.strings)
+        self.kinds |= other.kinds
 
-def _columns(instances, signature):
-    """Gather "instances", a value or an object for each picture, by input."""
-    if not isinstance(instances, list):
-        raise _invalid("Excepting 'instances' to be an list/array")
-    if not instances:
-        raise _invalid("No values in 'instances' array")
-    as_objects = isinstance(instances[0], dict) and not _is_base64(instances[0])
-    if not as_objects and len(signature.inputs) > 1:
-        raise _invalid(
-            "instances is a plain list, but expecting list of objects as multiple input tensors "
-            "required as per tensorinfo_map"
-        )
-    for position, item in enumerate(instances):
-        if (isinstance(item, dict) and not _is_base64(item)) != as_objects:
-            raise _invalid(
-                f"Expecting {'object' if as_objects else 'value/list'} but got "
-                f"{'list' if as_objects else 'object'} at item {position} of input list"
-            )
-        if as_objects and item.keys() != signature.inputs.keys():
-            raise _invalid(
-                f"Failed to process element: {position} of 'instances' list. JSON object keys "
-                f"must be equal to: {','.join(sorted(signature.inputs))}"
-            )
-    if as_objects:
-        return {key: [item[key] for item in instances] for key in signature.inputs}
-    return {next(iter(signature.inputs)): instances}
-
-
-def _named(inputs, signature):
-    """Gather "inputs": a value for each input by name, or the value of the only one."""
-    if not isinstance(inputs, dict) or _is_base64(inputs):
-        if len(signature.inputs) > 1:
-            raise _invalid(
-                "inputs is a plain value/list, but expecting an object as multiple input tensors "
-                "required as per tensorinfo_map"
-            )
-        return {next(iter(signature.inputs)): inputs}
-    for key in sorted(signature.inputs):
-        if key not in inputs:
-            raise _invalid(f"Missing named input: {key} in 'inputs' object.")
-    return {key: inputs[key] for key in signature.inputs}
-
-
-def _to_array(value, dtype, name, max_elements):
-    """Turn nested lists into an array of TensorFlow's `dtype`."""
-    shape, leaf = [], value
-    while isinstance(leaf, list):
-        shape.append(len(leaf))
-        if not leaf:
-            break
-        leaf = leaf[0]
-    if len(shape) > MAX_DEPTH:
-        raise _invalid("JSON Parse error: nested too deep")
-    if math.prod(shape) > max_elements:
-        raise _invalid(f"input tensor {name} must have at most {max_elements} values")
-    leaves = []
-    _flatten(value, 0, shape, leaves)
-    dtype = tf.dtypes.as_dtype(dtype)
-    if dtype == tf.string:
-        flat = np.empty(len(leaves), object)
-        flat[:] = [_to_bytes(leaf) for leaf in leaves]
-        return flat.reshape(shape)
-    kinds = (bool,) if dtype == tf.bool else (int,) if dtype.is_integer else (int, float)
-    for leaf in leaves:
-        if not isinstance(leaf, kinds) or (dtype != tf.bool and isinstance(leaf, bool)):
-            raise _invalid(
-                f"JSON Value: {json.dumps(leaf)[:100]} Type: {type(leaf).__name__} is not of "
-                f"expected type: {dtype.name}"
-            )
-    try:
-        with np.errstate(over="raise"):
-            return np.array(leaves, dtype.as_numpy_dtype).reshape(shape)
-    except (OverflowError, FloatingPointError, ValueError, TypeError) as error:
-        raise _invalid(f"Cannot convert JSON value to {dtype.name}: {error}") from error
-
-
-def _flatten(value, level, shape, leaves):
-    """Append the values of nested lists that fill `shape`."""
-    if not isinstance(value, list):
-        if level != len(shape):
-            raise _invalid(
-                f"JSON Value: {json.dumps(value)[:100]} found at incorrect level: {level + 1} in "
-                f"the JSON DOM. Expected at level: {len(shape)}"
-            )
-        leaves.append(value)
-        return
-    if level >= len(shape):
-        raise _invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
-    if len(value) != shape[level]:
-        raise _invalid(
-            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: "
-            f"{shape[level]}"
-        )
-    for item in value:
-        _flatten(item, level + 1, shape, leaves)
-
-
-def _to_bytes(value):
-    """Read a string or `{"b64": ...}`."""
-    if isinstance(value, str):
+    def to_array(self, dtype):
+        """Return them as an array of TensorFlow's `dtype`, or raise `StatusError`."""
+        text, whole = dtype == tf.string, dtype.is_integer
+        fits = {str, bytes} if text else {bool} if dtype == tf.bool else {int}
+        fits = fits | {float} if dtype.is_floating else fits
+        if self.kinds - fits:
+            sent = ", ".join(sorted(kind.__name__ for kind in self.kinds - fits))
+            raise invalid(f"JSON Value Type: {sent} is not of expected type: {dtype.name}")
+        if text:
+            flat = np.empty(len(self.strings), object)
+            flat[:] = [s.encode() if isinstance(s, str) else s for s in self.strings]
+            return flat.reshape(self.shape)
+        flat = np.frombuffer(self.numbers, np.float64)
+        if whole and flat.size and max(-flat.min(), flat.max()) > min(EXACT, dtype.max):
+            raise invalid(f"Cannot convert JSON value to {dtype.name}: too large")
         try:
-            return value.encode()
-        except UnicodeEncodeError as error:  # half of a surrogate pair
-            raise _invalid(f"JSON Value is no valid UTF-8: {error}") from error
-    if not _is_base64(value):
-        raise _invalid(f"JSON Value: {json.dumps(value)[:100]} is not of expected type: string")
+            with np.errstate(over="raise", invalid="raise"):
+                return flat.astype(dtype.as_numpy_dtype).reshape(self.shape)
+        except (FloatingPointError, TypeError) as error:
+            raise invalid(f"Cannot convert JSON value to {dtype.name}: {error}") from error
+
+
+class _Reader:
+    """Reads a document, in one pass, into `_Values`."""
+
+    def __init__(self, body, max_values):
+        self._events = ijson.basic_parse(body, use_float=True, buf_size=2**14)
+        self._left, self._most = max_values, max_values
+
+    def document(self):
+        """Return the object of a request as a dict."""
+        if next(self._events)[0] != "start_map":
+            raise invalid("JSON Value: Is not object")
+        found = {}
+        for key in self._keys():
+            if key == "signature_name":
+                kind, found[key] = next(self._events)
+                if kind != "string":
+                    raise invalid("'signature_name' key must be a string value.")
+            elif key == "instances":
+                found[key] = self._rows()
+            else:
+                found[key] = self._object_or_values(next(self._events))
+        next(self._events, None)  # parses to the end: nothing may follow
+        return found
+
+    def _keys(self):
+        """Give the keys of an object that has begun; the caller reads each one's value."""
+        for kind, key in self._events:
+            if kind == "end_map":
+                return
+            yield key
+
+    def _rows(self):
+        """Read "instances": `_Values` of them all, or a dict of such, where they are objects."""
+        if next(self._events)[0] != "start_array":
+            raise invalid("Excepting 'instances' to be an list/array")
+        columns = None
+        for kind, value in self._events:
+            if kind == "end_array":
+                break
+            row = self._object_or_values((kind, value)) if kind == "start_map" else None
+            if columns is None:
+                if not isinstance(row, dict):
+                    first = ("bytes", row.strings[0]) if row else (kind, value)
+                    return self._values(("start_array", None), first)
+                columns = {key: _Values([0, *column.shape]) for key, column in row.items()}
+            if not isinstance(row, dict) or row.keys() != columns.keys():
+                raise invalid(
+                    "Expecting objects of the same keys but got another value in 'instances'"
+                )
+            for key, column in row.items():
+                columns[key].extend(column)
+        if not columns:
+            raise invalid("No values in 'instances' array")
+        return columns
+
+    def _object_or_values(self, event):
+        """Read what begins with `event`: an object of inputs as a dict, all else as `_Values`."""
+        if event[0] != "start_map":
+            return self._values(event)
+        fields = {}
+        for key in self._keys():
+            fields[key] = self._values(next(self._events))
+            if len(fields) > MAX_INPUTS:
+                raise invalid(f"An object must hold at most {MAX_INPUTS} inputs")
+        if fields.keys() != {"b64"} or fields["b64"].kinds != {str} or fields["b64"].shape:
+            return fields
+        decoded = _Values()
+        decoded.append(_decode(fields["b64"].strings[0]))
+        return decoded
+
+    def _values(self, *pending):
+        """Read the value or the nested lists that begin with the events `pending`."""
+        values, open_lists, shape_known = _Values(), [], False
+        shape = values.shape
+        for kind, value in itertools.chain(pending, self._events):
+            if kind == "start_array":
+                level = len(open_lists)
+                if not shape_known:
+                    shape.append(None)
+                elif level >= len(shape):
+                    raise invalid(
+                        f"Encountered list at unexpected level: {level} expected < {len(shape)}"
+                    )
+                if level >= MAX_DEPTH:
+                    raise invalid("JSON Parse error: nested too deep")
+                open_lists.append(0)
+                continue
+            if kind == "end_array":
+                count, level, shape_known = open_lists.pop(), len(open_lists), True
+                if shape[level] is None:
+                    shape[level] = count
+                elif shape[level] != count:
+                    raise invalid(
+                        f"Encountered list at unexpected size: {count} at level: {level} "
+                        f"expected size: {shape[level]}"
+                    )
+            elif len(open_lists) != len(shape):
+                raise invalid(
+                    f"JSON Value found at incorrect level: {len(open_lists) + 1} in the JSON DOM. "
+                    f"Expected at level: {len(shape)}"
+                )
+            else:
+                shape_known = True
+                values.append(self._base64() if kind == "start_map" else value)
+            self._left -= 1
+            if self._left < 0:
+                raise invalid(f"a request must have at most {self._most} values")
+            if not open_lists:
+                break
+            open_lists[-1] += 1
+        return values
+
+    def _base64(self):
+        """Read the rest of `{"b64": ...}`."""
+        (_, key), (kind, value), (end, _) = itertools.islice(self._events, 3)
+        if (key, kind, end) != ("b64", "string", "end_map"):
+            raise invalid('JSON Value: object is not of expected type: {"b64": string}')
+        return _decode(value)
+
+
+def _decode(text):
     try:
-        return base64.b64decode(value["b64"], validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _invalid("Unable to base64 decode") from error
+        raise invalid("Unable to base64 decode") from error
 
 
 def _to_json(name, value):
@@ -240,11 +295,7 @@ def _to_json(name, value):
             for leaf in value.ravel()
         ]
     except UnicodeDecodeError as error:
-        raise _invalid(f"output {name} is not UTF-8; name it {name}_bytes") from error
+        raise invalid(f"output {name} is not UTF-8; name it {name}_bytes") from error
     flat = np.empty(len(leaves), object)
     flat[:] = leaves
     return flat.reshape(value.shape).tolist()
-
-
-def _invalid(message):
-    return StatusError("INVALID_ARGUMENT", message)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tensorflow_serving.apis import get_model_status_pb2
 
 from tfstyle.serving.servable import Servable
-from tfstyle.serving.status import CODES, StatusError
+from tfstyle.serving.status import CODES, StatusError, as_status, invalid
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ class ModelStore:
     tried again after a while.
 
     Args:
-        configs: `{name: ModelConfig}`, or a function that returns it and is asked at every poll.
+        find_configs: Function that returns `{name: ModelConfig}`; asked at every poll.
         timeout_s: Seconds after which a run of a model is broken off.
     """
 
-    def __init__(self, configs, *, timeout_s):
+    def __init__(self, find_configs, *, timeout_s):
         self._timeout_s = timeout_s
-        self._find_configs = configs if callable(configs) else lambda: configs
+        self._find_configs, self._reloaded, self._hidden = find_configs, {}, frozenset()
         self._configs, self._versions = {}, {}
         self._lock = threading.Lock()
         self._poll_lock = threading.Lock()
@@ -51,11 +51,15 @@ class ModelStore:
     def poll(self):
         """Look at the folders once: load what is new, let go of what is no longer wanted."""
         with self._poll_lock:
-            configs = self._find_configs()
+            found = self._find_configs()
+            kept = {name: found[name] for name in found if name not in self._hidden}
+            configs = kept | self._reloaded
             with self._lock:
                 self._configs = configs
                 names = [*configs, *(name for name in self._versions if name not in configs)]
             for name in names:
+                if self._closing.is_set():
+                    return
                 wanted = configs[name].wanted() if name in configs else {}
                 self._load(name, wanted)
                 self._unload(name, wanted)
@@ -76,15 +80,17 @@ class ModelStore:
     def reload(self, configs):
         """Serve `configs` from now on, in place of what was served.
 
+        Models that are found later, in the folder that is watched, are served besides.
+
         Raises:
             StatusError: FAILED_PRECONDITION if a label names a version that is then not available;
                 all else is done.
         """
         with self._poll_lock:
-            self._find_configs = lambda: configs
+            self._reloaded, self._hidden = configs, frozenset(self._find_configs())
         self.poll()
         for name, config in configs.items():
-            for version in config.labels.values():
+            for version in (config.labels or {}).values():
                 if version not in self.available(name):
                     raise StatusError(
                         "FAILED_PRECONDITION",
@@ -92,19 +98,26 @@ class ModelStore:
                         "not currently available for inference",
                     )
 
-    def close(self):
-        """Stop polling and let go of every version."""
+    def close(self, timeout_s):
+        """Stop polling and let go of every version, unless one is loading for `timeout_s` more."""
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
-        with self._poll_lock:
+        if not self._poll_lock.acquire(timeout=timeout_s):
+            return
+        try:
             for name in list(self._versions):
                 self._unload(name, {})
+        finally:
+            self._poll_lock.release()
 
     def names(self):
         """Return the names of the models that are wanted."""
         with self._lock:
             return tuple(self._configs)
+
+    def ready(self):
+        """Return whether there are models, and each has a version available."""
+        with self._lock:
+            return bool(self._configs) and all(map(self._available, self._configs))
 
     def available(self, name):
         """Return the numbers of the versions of a model that are available."""
@@ -118,7 +131,7 @@ class ModelStore:
             StatusError: INVALID_ARGUMENT or NOT_FOUND, with TF Serving's words.
         """
         if not spec.name:
-            raise StatusError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+            raise invalid("ModelSpec has no name specified.")
         with self._lock:
             number = self._number(spec)
             available = self._available(spec.name)
@@ -160,14 +173,18 @@ class ModelStore:
         if choice == "version":
             return spec.version.value
         if choice == "version_label":
-            config = self._configs.get(spec.name)
-            if config is None or spec.version_label not in config.labels:
-                raise StatusError(
-                    "INVALID_ARGUMENT",
-                    f"Unrecognized servable version label: {spec.version_label}",
-                )
-            return config.labels[spec.version_label]
+            labels = self._labels(spec.name)
+            if spec.version_label not in labels:
+                raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+            return labels[spec.version_label]
         return None
+
+    def _labels(self, name):
+        """Dict of a model's versions by label; the lock is held."""
+        config, available = self._configs.get(name), self._available(name)
+        if config is None or config.labels is not None or not available:
+            return (config and config.labels) or {}
+        return {"stable": min(available), "canary": max(available)}
 
     def _available(self, name):
         versions = self._versions.get(name, {})
@@ -200,11 +217,7 @@ class ModelStore:
         except Exception as error:  # whatever lies in the folder must not end the server
             log.error("%s version %s did not load: %s", name, number, error)
             with self._lock:
-                version.error = (
-                    error
-                    if isinstance(error, StatusError)
-                    else StatusError("UNKNOWN", f"{type(error).__name__}: {error}")
-                )
+                version.error = as_status(error)
                 version.state = State.END
                 version.retry_at = time.monotonic() + version.retry_s
                 version.retry_s = min(2 * version.retry_s, _RETRY_S[1])

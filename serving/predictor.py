@@ -1,20 +1,17 @@
 """Predict: from a request to outputs, for gRPC and REST alike."""
 
 import contextlib
-import io
 import math
 import time
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
 
+from tfstyle.export.picture_headers import declared_pixels
 from tfstyle.serving.batching import Scheduler, Task
 from tfstyle.serving.metrics import Metrics
-from tfstyle.serving.status import StatusError
+from tfstyle.serving.status import StatusError, invalid
 from tfstyle.serving.wire import DT_STRING
-
-PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 
 
 class Predictor:
@@ -35,14 +32,15 @@ class Predictor:
             max_pixels=config.max_pixels,
             on_batch=self.metrics.batch,
         )
+        self.metrics.watch_queue(self.scheduler.depth)
 
     @contextlib.contextmanager
     def servable(self, spec, facts):
-        """Hold the servable that a `ModelSpec` asks for; its name goes into `facts`."""
+        """Hold the servable that a `ModelSpec` asks for; `facts` get its name and version."""
         servable = self.store.acquire(spec)
-        facts["model"] = servable.name
+        facts["model"], facts["version"] = servable.name, servable.version
         try:
-            with self.metrics.in_flight(servable.name):
+            with self.metrics.in_flight(servable):
                 yield servable
         finally:
             servable.release()
@@ -59,7 +57,7 @@ class Predictor:
             try:
                 feeds[name] = self._read_tensor(signature, name, proto)
             except (ValueError, TypeError, OverflowError) as error:
-                raise StatusError("INVALID_ARGUMENT", f"tensor parsing error: {name}") from error
+                raise invalid(f"tensor parsing error: {name}") from error
         return feeds
 
     def _read_tensor(self, signature, name, proto):
@@ -86,10 +84,9 @@ class Predictor:
     def check_pixels(self, pixels):
         """Raise `StatusError` if a request of so many pixels is too large."""
         if pixels > self.config.max_pixels:
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid(
                 f"a request must have at most {self.config.max_pixels} pixels. "
-                f"Received: {pixels}. Scale the picture down first",
+                f"Received: {pixels}. Scale the picture down first"
             )
 
     def check_response(self, size):
@@ -144,7 +141,7 @@ def count_pixels(feeds):
         Integer. Of files only the headers are read, so a decompression bomb does no harm.
 
     Raises:
-        StatusError: If a file is no picture.
+        StatusError: If a file is no picture, or costs far more than its pixels.
     """
     total = 0
     for name, value in feeds.items():
@@ -156,16 +153,8 @@ def count_pixels(feeds):
 
 
 def _pixels_of_file(content):
-    """Read the size of a picture from its header."""
+    """Read off a file's headers how many pixels it holds."""
     try:
-        with Image.open(io.BytesIO(content), formats=PICTURE_FORMATS) as image:
-            return image.size[0] * image.size[1]
-    except (UnidentifiedImageError, TypeError) as error:
-        raise StatusError(
-            "INVALID_ARGUMENT",
-            f"Unknown image file format. One of {', '.join(PICTURE_FORMATS)} required.",
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise StatusError("INVALID_ARGUMENT", f"The picture is too large: {error}") from error
-    except Exception as error:  # Pillow's parsers raise anything on damaged headers.
-        raise StatusError("INVALID_ARGUMENT", f"The picture is damaged: {error}") from error
+        return declared_pixels(content)
+    except ValueError as error:
+        raise invalid(str(error)) from error

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfstyle.serving.status import CODES, StatusError
+from tfstyle.serving.status import CODES, StatusError, invalid
 
 log = logging.getLogger(__name__)
 
@@ -40,27 +40,24 @@ class Signature:
         sent, needed = set(names), set(self.inputs)
         if len(sent) != len(needed):
             join = lambda some: ",".join(sorted(some))  # noqa: E731
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid(
                 f"input size does not match signature: {len(sent)}!={len(needed)} "
                 f"len({{{join(sent)}}}) != len({{{join(needed)}}}). Sent extra: "
-                f"{{{join(sent - needed)}}}. Missing but required: {{{join(needed - sent)}}}.",
+                f"{{{join(sent - needed)}}}. Missing but required: {{{join(needed - sent)}}}."
             )
         for name in sorted(sent - needed):
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid(
                 f"input tensor alias not found in signature: {name}. Inputs expected to be in "
-                f"the set {{{','.join(sorted(needed))}}}.",
+                f"the set {{{','.join(sorted(needed))}}}."
             )
 
     def check_tensor(self, name, dtype, shape):
         """Raise `StatusError` unless enum `dtype` and tuple `shape` fit input `name`."""
         info = self.inputs[name]
         if dtype != info.dtype:
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid(
                 f"Expects arg[{sorted(self.inputs).index(name)}] to be "
-                f"{_dtype_name(info.dtype)} but {_dtype_name(dtype)} is provided",
+                f"{_dtype_name(info.dtype)} but {_dtype_name(dtype)} is provided"
             )
         if info.tensor_shape.unknown_rank:
             return
@@ -70,10 +67,9 @@ class Signature:
         )
         if not fits:
             wanted = ",".join("?" if size < 0 else str(size) for size in needed)
-            raise StatusError(
-                "INVALID_ARGUMENT",
+            raise invalid(
                 f'input tensor "{name}" must have shape [{wanted}]. '
-                f"Received: [{','.join(map(str, shape))}]",
+                f"Received: [{','.join(map(str, shape))}]"
             )
 
     def choose_outputs(self, wanted):
@@ -81,13 +77,12 @@ class Signature:
         seen = set()
         for name in wanted:
             if name not in self.outputs:
-                raise StatusError(
-                    "INVALID_ARGUMENT",
+                raise invalid(
                     f"output tensor alias not found in signature: {name} Outputs expected to be "
-                    f"in the set {{{','.join(sorted(self.outputs))}}}.",
+                    f"in the set {{{','.join(sorted(self.outputs))}}}."
                 )
             if name in seen:
-                raise StatusError("INVALID_ARGUMENT", f"duplicate output tensor alias: {name}")
+                raise invalid(f"duplicate output tensor alias: {name}")
             seen.add(name)
         return tuple(wanted) or tuple(sorted(self.outputs))
 
@@ -162,7 +157,7 @@ class Servable:
         except tf.errors.OpError as error:
             raise status_of(error) from error
         except (ValueError, TypeError, RuntimeError) as error:  # the conversion of the arrays
-            raise StatusError("INVALID_ARGUMENT", str(error)) from error
+            raise invalid(str(error)) from error
 
     def _callable(self, signature, names, outputs):
         """Return the function of a signature's inputs that gives these outputs.

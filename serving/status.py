@@ -1,27 +1,18 @@
 """The status of a request that failed, as gRPC and HTTP name it."""
 
+import logging
 from http import HTTPStatus
 
-MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
+log = logging.getLogger(__name__)
 
-CODES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
+MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
+METRICS_PATH = "/monitoring/prometheus/metrics"  # on the REST port, here and there
+READY_PATH = "/ready"
+
+CODES = tuple(
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
+    "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED "
+    "INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED".split()
 )
 
 _HTTP = {
@@ -64,3 +55,25 @@ class StatusError(Exception):
     def http_status(self):
         """Integer that TF Serving's REST interface answers with."""
         return int(_HTTP.get(self.code, HTTPStatus.INTERNAL_SERVER_ERROR))
+
+
+def invalid(message):
+    """Return the `StatusError` of a request that is wrong in itself."""
+    return StatusError("INVALID_ARGUMENT", message)
+
+
+def as_status(error):
+    """Return any error as a `StatusError`; what should not happen is logged.
+
+    It has no traceback, nor a cause that has one: whoever keeps it would keep all that the request
+    held, and often in a circle.
+    """
+    if isinstance(error, StatusError):
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    if isinstance(error, MemoryError):
+        return StatusError("RESOURCE_EXHAUSTED", "Out of memory")
+    if isinstance(error, TimeoutError):
+        return StatusError("DEADLINE_EXCEEDED", "The request did not come in time")
+    log.error("a request failed unexpectedly", exc_info=error)
+    return StatusError("INTERNAL", f"{type(error).__name__}: {error}")

@@ -28,7 +28,7 @@ _MESSAGES = {
         "dtype": (1, "int32"),
         "tensor_shape": (2, "TensorShape"),
         "tensor_content": (4, "bytes"),
-        "float_val": (5, "*float"),
+        "float_val": (5, "bytes"),  # packed floats are on the wire what they are in memory
         "string_val": (8, "*bytes"),
     },
     "PredictRequest": {
@@ -75,17 +75,19 @@ def _build():
 
 _CLASSES = _build()
 PredictRequest, PredictResponse = _CLASSES["PredictRequest"], _CLASSES["PredictResponse"]
+Tensor = _CLASSES["Tensor"]
 
 
-def write_tensor(tensor, value):
-    """Fill a tensor message with float32, or with bytes, a list or an array of them."""
+def write_tensor(tensor, value, *, field="tensor_content"):
+    """Fill a tensor message with bytes, a list or an array of them, or with float32 in `field`;
+    `float_val`, as TF Serving answers, is for messages of this module alone."""
     value = np.asarray(value, object if isinstance(value, (bytes, list)) else None)
     if value.dtype == object:
         tensor.dtype = DT_STRING
         tensor.string_val.extend(value.ravel().tolist())
     else:
         tensor.dtype = DT_FLOAT
-        tensor.tensor_content = np.ascontiguousarray(value, "<f4").tobytes()
+        setattr(tensor, field, np.ascontiguousarray(value, "<f4").tobytes())
     for size in value.shape:
         tensor.tensor_shape.dim.add(size=size)
 
@@ -103,9 +105,5 @@ def read_tensor(tensor):
             f"A tensor must hold floats (1) or strings (7). Received: type {tensor.dtype}."
         )
     # TF Serving sends `float_val` unless told otherwise.
-    values = (
-        np.frombuffer(tensor.tensor_content, "<f4")
-        if tensor.tensor_content
-        else np.array(tensor.float_val, np.float32)
-    )
+    values = np.frombuffer(tensor.tensor_content or tensor.float_val, "<f4")
     return values.reshape([dim.size for dim in tensor.tensor_shape.dim])

@@ -25,7 +25,8 @@ def test_config_reads_sizes(size, sides):
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"format": "onnx"}, r"`format` must be one of \('saved-model', 'litert', 'android'\)"),
+        ({"format": "coreml"}, r"must be one of \('saved-model', 'litert', 'android', 'onnx'\)"),
+        ({"format": "onnx", "precision": "int8"}, r"one of \('float32',\) with format 'onnx'"),
         ({"encoding": "gif"}, r"`encoding` must be one of \('jpeg', 'png'\)"),
         ({"precision": "int8"}, r"`precision` must be one of \('float32',\) with format 'saved-"),
         ({"format": "litert", "precision": "int4"}, r"'dynamic', 'int8'\) with format 'litert'"),

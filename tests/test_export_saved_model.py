@@ -215,8 +215,10 @@ def test_stylize_bytes_leaves_a_picture_as_it_lies(bounded):
         (file_of(noise((50, 41)), "WEBP"), "a picture has over 2000 pixels"),
         (file_of(noise((50, 15))), "a side is under 16 pixels"),
         (b"no picture", "Unknown image file format"),
-        (b"", "Input is empty"),
+        (b"", "Unknown image file format"),
+        (file_of(noise(), "GIF"), "Unknown image file format"),
         (file_of(noise())[:20], "."),
+        (file_of(noise(), "WEBP")[:27], "."),
     ],
 )
 def test_stylize_bytes_refuses_what_it_cannot_paint(data, text, bounded):
@@ -229,9 +231,32 @@ def test_stylize_bytes_refuses_a_large_picture_before_it_decodes_it(bounded):
     png[16:24] = struct.pack(">II", 60000, 60000)
     start = jpeg.index(b"\xff\xc0")
     jpeg[start + 5 : start + 9] = struct.pack(">HH", 60000, 60000)
-    for data in (png, jpeg):
+    lossy, lossless = (bytearray(file_of(noise(), "WEBP", lossless=n)) for n in (False, True))
+    lossy[26:30] = struct.pack("<HH", 16000, 16000)
+    lossless[21:25] = struct.pack("<I", 15999 | 15999 << 14)
+    extended = bytearray(file_of(noise(mode="RGBA"), "WEBP"))
+    assert extended[12:16] == b"VP8X"
+    extended[24:30] = 2 * (15999).to_bytes(3, "little")
+    for data in (png, jpeg, lossy, lossless, extended):
         with pytest.raises(tf.errors.InvalidArgumentError, match="over 2000 pixels"):
             bounded.paint_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_stylize_bytes_refuses_an_animation_before_it_decodes_it(bounded, mode):
+    frames = [noise((40, 32), mode), noise((40, 32), mode).rotate(180)]
+    data = file_of(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    for _ in range(20):  # once decoded, its end would not be sure to come at the first
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must not be animated"):
+            bounded.paint_bytes(data)
+
+
+def test_stylize_bytes_refuses_a_jpeg_of_thousands_of_scans(bounded):
+    data = file_of(noise(), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert bounded.paint_bytes(data[:-2] + 20 * scan + data[-2:])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="over 1000 scans"):
+        bounded.paint_bytes(data[:-2] + 2000 * scan + data[-2:])
 
 
 def test_serving_default_refuses_sizes_before_it_paints(bounded):

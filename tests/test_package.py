@@ -66,10 +66,10 @@ def floor_of(name):
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",
         "training": "devices data run watching feed_forward",
-        "export": "config frozen report calibration signatures warmup saved_model litert footprint "
-        "parity publishing",
-        "serving": "status config metrics wire catalog client servable batching models predictor "
-        "json_tensors grpc_service rest server manifests deployment",
+        "export": "config picture_headers frozen report calibration signatures warmup saved_model "
+        "litert onnx footprint parity publishing",
+        "serving": "status config access metrics wire catalog client servable batching models "
+        "predictor json_tensors grpc_service rest server deployment",
     }
     room, _, module = name.removeprefix("tfstyle.").partition(".")
     modules = rooms.get(room, "").split()
@@ -95,3 +95,4 @@ def test_an_installed_wheel_holds_one_top_level_package(tmp_path):
     assert top == {"tfstyle", "bin"}
     assert (tmp_path / "tfstyle/cli/main.py").is_file()
     assert (tmp_path / "tfstyle/pictures/lake.jpg").is_file()
+    assert (tmp_path / "tfstyle/serving/templates/kubernetes.yaml").is_file()

@@ -377,6 +377,7 @@ def test_stylize_many_raises_or_returns_errors(address, photo):
         ({"max_message_mb": 0}, "`max_message_mb` must be positive"),
         ({"retries": -1}, "`retries` must be at least 0"),
         ({"token": "secret"}, "`token` must go over TLS"),
+        ({"server": "dns:///host"}, "begin with dns:/// or unix:"),
     ],
 )
 def test_client_refuses_bad_settings(options, text):

@@ -1,7 +1,10 @@
+import ast
+import copy
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,11 +12,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfstyle.cli import main as cli
+from tfstyle.export.picture_headers import MAX_SCANS, MAX_SEGMENTS
 from tfstyle.serving.catalog import read_models_config
 from tfstyle.serving.config import ServeConfig
-from tfstyle.serving.deployment import deployment_files
-from tfstyle.serving.manifests import probe
-from tfstyle.serving.metrics import METRICS_PATH
+from tfstyle.serving.deployment import deployment_files, probe
+from tfstyle.serving.rest import MAX_CONNECTIONS
+from tfstyle.serving.status import METRICS_PATH
 
 
 @pytest.fixture
@@ -49,37 +53,45 @@ def message_of(name, fields):
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"x.{name}"))()
 
 
-def test_models_config_names_every_model(files):
-    message = text_format.Parse(files["models.config"], model_server_config_pb2.ModelServerConfig())
-    configs = {config.name: config for config in message.model_config_list.config}
+def read_config(text):
+    message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    return {config.name: config for config in message.model_config_list.config}
+
+
+def test_models_config_names_every_model_and_serves_versions_to_come(files):
+    configs = read_config(files["models.config"])
     assert list(configs) == ["Starry_Night.2", "wave"]
     wave = configs["wave"]
     assert (wave.base_path, wave.model_platform) == ("/models/wave", "tensorflow")
+    assert wave.model_version_policy.latest.num_versions == 2
+    assert dict(wave.version_labels) == {}  # a label would name one version for ever
+
+
+@pytest.mark.parametrize(("keep", "policy"), [(1, 2), (5, 5), (0, "all")])
+def test_as_many_versions_are_served_as_are_kept(models, keep, policy):
+    text = deployment_files(models, ServeConfig(keep_versions=keep))["models.config"]
+    found = read_config(text)["wave"].model_version_policy
+    assert found.WhichOneof("policy_choice") == ("all" if policy == "all" else "latest")
+    assert policy == "all" or found.latest.num_versions == policy
+
+
+def test_models_config_is_read_back(files, models):
+    path = models / "models.config"
+    path.write_text(files["models.config"].replace('"/models/', '"'))
+    again = read_models_config(path)["wave"]
+    assert (again.latest, list(again.wanted())) == (2, [9, 10])
+    assert deployment_files(path, ServeConfig())["models.config"] == files["models.config"]
+
+
+def test_policy_and_labels_of_a_models_config_are_kept(models):
+    path = models / "models.config"
+    policy = "model_version_policy { specific { versions: 9 versions: 10 } }"
+    label = 'version_labels { key: "new" value: 10 }'
+    entry = f'config {{ name: "wave" base_path: "wave" {policy} {label} }}'
+    path.write_text(f"model_config_list {{ {entry} }}")
+    wave = read_config(deployment_files(path, ServeConfig())["models.config"])["wave"]
     assert list(wave.model_version_policy.specific.versions) == [9, 10]
-    assert dict(wave.version_labels) == {"stable": 9, "canary": 10}
-    assert dict(configs["Starry_Night.2"].version_labels) == {"stable": 1, "canary": 1}
-
-
-def test_models_config_is_read_back_and_its_labels_are_kept(files, models):
-    path = models / "models.config"
-    path.write_text(files["models.config"].replace('"/models/', '"').replace("canary", "new"))
-    configs = read_models_config(path)
-    assert configs["wave"].specific == (9, 10)
-    assert configs["wave"].labels == {"stable": 9, "new": 10}
-    again = deployment_files(path, ServeConfig())
-    assert '"new"' in again["models.config"]
-    assert "canary" not in again["models.config"]
-
-
-def test_labels_stand_for_versions_that_are_served(models):
-    path = models / "models.config"
-    policy = "model_version_policy { specific { versions: 9 } }"
-    path.write_text(f'model_config_list {{ config {{ name: "wave" base_path: "wave" {policy} }} }}')
-    text = deployment_files(path, ServeConfig())["models.config"]
-    message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    (wave,) = message.model_config_list.config
-    assert list(wave.model_version_policy.specific.versions) == [9]
-    assert dict(wave.version_labels) == {"stable": 9, "canary": 9}
+    assert dict(wave.version_labels) == {"new": 10}
 
 
 def test_batching_parameters_are_those_of_tf_serving(files):
@@ -164,7 +176,12 @@ def test_every_deployment_agrees_on_ports_and_paths(files):
 
 
 def test_kubernetes_probes_limits_and_rights(files):
-    _, deployed, service = yaml.safe_load_all(files["kubernetes.yaml"])
+    _, deployed, service, scaler, budget = yaml.safe_load_all(files["kubernetes.yaml"])
+    assert "replicas" not in deployed["spec"]  # applied anew, it would undo the autoscaler's work
+    target = scaler["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", deployed["metadata"]["name"])
+    assert budget["spec"]["selector"] == deployed["spec"]["selector"]
+    assert budget["spec"]["minAvailable"] < scaler["spec"]["minReplicas"]
     pod = deployed["spec"]["template"]
     container = pod["spec"]["containers"][0]
     assert container["livenessProbe"]["grpc"]["port"] == 8500
@@ -182,12 +199,112 @@ def test_kubernetes_probes_limits_and_rights(files):
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == "8501"
 
 
-def test_kserve_has_a_service_for_each_model(files):
+def test_kserve_has_a_service_for_each_model_under_its_name(files):
     services = list(yaml.safe_load_all(files["kserve.yaml"]))
     assert [s["metadata"]["name"] for s in services] == ["starry-night-2", "wave"]
-    uris = [s["spec"]["predictor"]["model"]["storageUri"] for s in services]
-    assert uris == ["pvc://tfstyle-models/Starry_Night.2", "pvc://tfstyle-models/wave"]
-    assert all(s["spec"]["predictor"]["model"]["resources"]["limits"] for s in services)
+    specs = [s["spec"]["predictor"]["model"] for s in services]
+    names = ["Starry_Night.2", "wave"]
+    assert [spec["args"] for spec in specs] == [[f"--model_name={name}"] for name in names]
+    assert [s["storageUri"] for s in specs] == [f"pvc://tfstyle-models/{name}" for name in names]
+    for spec in specs:
+        assert spec["resources"]["limits"]
+        # KServe's runtime serves gRPC there, and h2c tells its proxies that it is no HTTP/1.
+        assert spec["ports"] == [{"name": "h2c", "containerPort": 9000, "protocol": "TCP"}]
+
+
+def test_kserve_refuses_names_that_become_one(tmp_path):
+    for name in ("starry.night", "Starry_Night"):
+        (tmp_path / name / "1").mkdir(parents=True)
+    with pytest.raises(ValueError, match="must differ in letters and digits"):
+        deployment_files(tmp_path, ServeConfig())
+
+
+# Held against the schemas of those who read them
+
+
+def test_kubernetes_takes_the_manifests(files):
+    validate = pytest.importorskip("kubernetes_validate")
+    version = validate.latest_version()
+    resources = list(yaml.safe_load_all(files["kubernetes.yaml"]))
+    patch = yaml.safe_load(files["kubernetes-gpu.patch.yaml"])
+    (changed,) = patch["spec"]["template"]["spec"]["containers"]
+    deployment = copy.deepcopy(resources[1])
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == changed["name"]  # by which `kubectl patch` finds it
+    container["resources"]["limits"] |= changed["resources"]["limits"]
+    container["image"] = changed["image"]
+    assert container["image"].endswith("-gpu")
+    for resource in (*resources, deployment):
+        validate.validate(resource, version, strict=True)
+    with pytest.raises(validate.ValidationError):
+        validate.validate(resources[0] | {"dats": {}}, version, strict=True)
+
+
+def test_compose_takes_its_file(models, tmp_path):
+    command = next(
+        (c for c in (["docker", "compose"], ["docker-compose"]) if runs([*c, "version"])), None
+    )
+    if command is None:
+        pytest.skip("neither docker compose nor docker-compose is installed")
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    text = deployment_files(models, ServeConfig(), folder=folder)["compose.yaml"]
+    (folder / "compose.yaml").write_text(text)
+    done = subprocess.run(
+        [*command, "-f", "compose.yaml", "config"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (service,) = yaml.safe_load(done.stdout)["services"].values()
+    assert service["volumes"][0]["source"] == str(models)
+    assert "$$m" in service["healthcheck"]["test"][-1]  # one dollar, once compose has read it
+
+
+def runs(command):
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_kserve_takes_its_file(files):
+    folder = Path(sys.prefix) / "clients" / "kserve" / "models"
+    if not folder.is_dir():
+        pytest.skip(
+            "kserve pins packages that others here need newer: `make test` installs it aside, with "
+            f"pip install --no-deps --target {folder.parents[1]} kserve"
+        )
+    kinds = {}
+    for path in folder.glob("v1beta1_*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                tables = {
+                    each.targets[0].id: ast.literal_eval(each.value)
+                    for each in node.body
+                    if isinstance(each, ast.Assign)
+                }
+                kinds[node.name] = {
+                    key: tables["openapi_types"][name]
+                    for name, key in tables["attribute_map"].items()
+                }
+
+    def check(value, kind):
+        """Hold a value against a type of KServe; those of Kubernetes have another test."""
+        if kind.startswith("list["):
+            assert isinstance(value, list)
+            for item in value:
+                check(item, kind[5:-1])
+        elif kind in kinds:
+            assert set(value) <= set(kinds[kind]), (kind, set(value) - set(kinds[kind]))
+            for key, item in value.items():
+                check(item, kinds[kind][key])
+        elif kind in ("str", "int", "bool"):
+            assert type(value).__name__ == kind
+
+    for service in yaml.safe_load_all(files["kserve.yaml"]):
+        check(service, "V1beta1InferenceService")
+        model = service["spec"]["predictor"]["model"]
+        with pytest.raises(AssertionError, match="storageUrl"):
+            check(model | {"storageUrl": ""}, "V1beta1ModelSpec")
 
 
 def test_probe_asks_every_model(models, saved_styles, tmp_path):
@@ -265,3 +382,25 @@ def test_printing_loads_no_tensorflow(models, run_without_tensorflow):
         from tfstyle.cli.main import main
         assert main(["serve", {str(models)!r}, "--print-config"]) == 0
     """)
+
+
+def test_the_page_on_serving_names_flags_that_there_are(capsys):
+    known = set()
+    for command in ("serve", "client"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+    named = set(re.findall(r"--[a-z][a-z-]+(?![\w-])", page))
+    assert len(named) > 12
+    assert named <= known
+
+
+def test_the_page_on_serving_names_the_limits_that_there_are():
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+    limits = re.findall(r"^\| `--([a-z-]+)` \| ([0-9]+)", page, re.M)
+    assert len(limits) == 6
+    for flag, value in limits:
+        assert getattr(ServeConfig(), flag.replace("-", "_")) == float(value)
+    assert f"over {MAX_SCANS} scans or {MAX_SEGMENTS} segments" in page
+    assert f"{MAX_CONNECTIONS} connections" in page

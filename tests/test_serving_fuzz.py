@@ -24,7 +24,7 @@ from tfstyle.serving.wire import PREDICT
 
 # What a request may be refused with; INTERNAL and UNKNOWN would be bugs.
 REFUSALS = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED"}
-HTTP_REFUSALS = {400, 404, 429, 501, 505, 414, 431}
+HTTP_REFUSALS = {400, 404, 405, 429, 501, 505, 414, 431}
 TIMEOUT_S = 20
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,7 +20,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -160,6 +165,55 @@ def test_client_and_command_paint(shared, tmp_path, capsys):
         assert cli.main(["client", *arguments, *server, *options]) == 0
         assert Image.open(tmp_path / "o.png").getpixel((0, 0)) == (204, 204, 204)
     capsys.readouterr()
+
+
+def test_client_takes_turns_among_addresses_and_sockets(models, tmp_path):
+    photo = np.zeros((20, 30, 3), np.uint8)
+    with serving(models, socket=tmp_path / "grpc.sock", rest_port=None) as server:
+        for address in (f"dns:///localhost:{server.port}", f"unix:{tmp_path / 'grpc.sock'}"):
+            with StyleClient(address) as client:
+                assert client.stylize(photo, "wave").getpixel((0, 0)) == (230, 230, 230)
+
+
+def test_numbers_come_one_by_one_unless_asked_otherwise(shared, models):
+    request = make_request(image=zeros(1, 16, 16, 3))
+    tensor = shared.predict(request).outputs["stylized"]
+    assert (len(tensor.float_val), tensor.tensor_content) == (768, b"")
+    with serving(models, tensor_content=True, rest_port=None) as server:
+        tensor = server.predict(request).outputs["stylized"]
+    assert (len(tensor.float_val), len(tensor.tensor_content)) == (0, 4 * 768)
+
+
+def test_version_zero_is_a_version_as_any_other(shared, models, saved_styles):
+    request = make_request(version=0, image=zeros(1, 16, 16, 3))
+    assert refusal(shared, request) == (
+        "NOT_FOUND",
+        "Servable not found for request: Specific(wave, 0)",
+    )
+    assert http_call(shared, "GET", "/v1/models/wave/versions/0")[0] == 404
+    shutil.copytree(saved_styles / "3", models / "wave" / "0")
+    with serving(models, keep_versions=0) as server:
+        response = server.predict(request)
+        assert response.model_spec.version.value == 0
+        assert tf.make_ndarray(response.outputs["stylized"]).max() == pytest.approx(0.7)
+        assert server.predict(make_request(image=zeros(1, 16, 16, 3))).model_spec.version.value == 1
+        assert http_call(server, "GET", "/v1/models/wave/versions/0")[0] == 200
+
+
+def test_in_a_folder_stable_is_the_oldest_and_canary_the_newest(models, saved_styles):
+    def version(label):
+        request = make_request(label=label, image=zeros(1, 16, 16, 3))
+        return server.predict(request).model_spec.version.value
+
+    with serving(models, rest_port=None) as server:
+        assert (version("stable"), version("canary")) == (1, 1)
+        request = make_request(label="old", image=zeros(1, 16, 16, 3))
+        assert refusal(server, request)[0] == "INVALID_ARGUMENT"
+    for number in "23":
+        shutil.copytree(saved_styles / number, models / "wave" / number)
+    with serving(models, keep_versions=2) as server:
+        assert (version("stable"), version("canary")) == (2, 3)
+        assert http_call(server, "GET", "/v1/models/wave/labels/stable")[0] == 200
 
 
 def test_versions_and_labels_choose(shared):
@@ -332,10 +386,26 @@ def test_metadata_and_status(shared):
         assert error.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_other_services_are_unimplemented(shared):
+def test_other_services_are_refused_without_a_traceback(shared, caplog):
     stub = prediction_service_pb2_grpc.PredictionServiceStub(shared.channel)
-    with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
-        stub.Classify(prediction_log_pb2.ClassifyLog().request)
+    for call, request in (
+        (stub.Classify, prediction_log_pb2.ClassifyLog().request),
+        (stub.Regress, prediction_log_pb2.RegressLog().request),
+        (stub.MultiInference, prediction_log_pb2.MultiInferenceLog().request),
+    ):
+        with pytest.raises(grpc.RpcError, match="Only Predict runs") as error:
+            call(request)
+        assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert caplog.text == ""
+
+
+def test_reflection_tells_services_and_their_methods(shared):
+    known = ProtoReflectionDescriptorDatabase(shared.channel)
+    assert {"tensorflow.serving.PredictionService", "grpc.health.v1.Health"} <= {
+        *known.get_services()
+    }
+    (service,) = known.FindFileContainingSymbol("tensorflow.serving.ModelService").service
+    assert {m.name for m in service.method} == {"GetModelStatus", "HandleReloadConfigRequest"}
 
 
 def test_rest_predicts_in_rows_and_columns(shared):
@@ -401,6 +471,8 @@ NESTED = json.loads("[" * 70 + '""' + "]" * 70)
     ("method", "path", "body", "status", "text"),
     [
         ("GET", "/", None, 404, "Not found: /"),
+        ("GET", "/v1", None, 404, "Not found: /v1"),
+        ("GET", "/ready/", None, 404, "Not found: /ready/"),
         ("GET", "/v1/model", None, 400, "Malformed request: GET /v1/model"),
         ("POST", "/v1/models/wave", "{}", 400, "Malformed request: POST /v1/models/wave"),
         ("POST", "/v1/models/wave:classify", "{}", 501, "classify is not implemented"),
@@ -412,7 +484,10 @@ NESTED = json.loads("[" * 70 + '""' + "]" * 70)
         ("POST", PREDICT, "", 400, "JSON Parse error: The document is empty"),
         ("POST", PREDICT, "{", 400, "JSON Parse error"),
         ("POST", PREDICT, b"\xff\xfe{", 400, "JSON Parse error"),
-        ("POST", PREDICT, "[" * 100_000, 400, "JSON Parse error"),
+        ("POST", PREDICT, "[" * 100_000, 400, "Is not object"),
+        ("POST", PREDICT, '{"x": ' + "[" * 100_000, 400, "nested too deep"),
+        ("POST", PREDICT, '{"inputs": ' + "[" * 100_000, 400, "nested too deep"),
+        ("POST", PREDICT, '{"inputs": 0.5} {}', 400, "JSON Parse error"),
         ("POST", PREDICT, {"inputs": NESTED}, 400, "nested too deep"),
         (
             "POST",
@@ -425,19 +500,29 @@ NESTED = json.loads("[" * 70 + '""' + "]" * 70)
         ("POST", PREDICT, {}, 400, "Missing 'inputs' or 'instances' key"),
         ("POST", PREDICT, {"signature_name": 1}, 400, "must be a string value"),
         ("POST", PREDICT, {"signature_name": "x", "inputs": []}, 400, '"x" not found in signature'),
-        ("POST", PREDICT, {"inputs": [], "instances": []}, 400, "expecting only one of"),
+        ("POST", PREDICT, {"inputs": [], "instances": [1]}, 400, "expecting only one of"),
         ("POST", PREDICT, {"instances": {}}, 400, "to be an list/array"),
         ("POST", PREDICT, {"instances": []}, 400, "No values in 'instances'"),
-        ("POST", PREDICT, {"instances": [{"x": 1}]}, 400, "keys must be equal to: image"),
-        ("POST", PREDICT, {"instances": [1, {"x": 1}]}, 400, "but got object at item 1"),
-        ("POST", PREDICT, {"inputs": {"x": 1}}, 400, "Missing named input: image"),
+        ("POST", PREDICT, {"instances": [{"x": 1}]}, 400, "keys must be image"),
+        ("POST", PREDICT, {"instances": [1, {"x": 1}]}, 400, "object is not of expected type"),
+        ("POST", PREDICT, {"instances": [{"image": 1}, 2]}, 400, "got another value in"),
+        ("POST", PREDICT, {"instances": [{"image": 1}, {"image": [1]}]}, 400, "unexpected size"),
+        ("POST", PREDICT, {"inputs": None}, 400, "null is not of any expected type"),
+        (
+            "POST",
+            PREDICT,
+            {"inputs": {"x": 1}},
+            400,
+            "Missing named input: JSON object keys must be image",
+        ),
         ("POST", PREDICT, {"inputs": [[[["a"]]]]}, 400, "is not of expected type: float32"),
         ("POST", PREDICT, {"inputs": [[[[True] * 3]]]}, 400, "is not of expected type: float32"),
         ("POST", PREDICT, {"inputs": [[1, 2], [3]]}, 400, "unexpected size: 1 at level: 1"),
         ("POST", PREDICT, {"inputs": [[1], 2]}, 400, "found at incorrect level"),
         ("POST", PREDICT, {"inputs": [1, [2]]}, 400, "unexpected level"),
         ("POST", PREDICT, '{"inputs": [[[[1e999, 0, 0]]]', 400, "JSON Parse error"),
-        ("POST", PREDICT, {"inputs": [[[[10**60, 0, 0]]]]}, 400, "Cannot convert JSON value"),
+        ("POST", PREDICT, {"inputs": [[[[10**60, 0, 0]]]]}, 400, "integer overflow"),
+        ("POST", PREDICT, {"inputs": [[[[1e60, 0, 0]]]]}, 400, "Cannot convert JSON value"),
         ("POST", PREDICT, {"inputs": 0.5}, 400, "must have shape [?,?,?,3]. Received: []"),
         (
             "POST",
@@ -471,61 +556,7 @@ def test_rest_bodies_are_limited(models):
         assert len(body) < 104857  # but not what it is answered with, 0.8999999761581421 each
         status, answer = http_call(server, "POST", PREDICT, body)
         assert (status, "is larger than 104857" in answer["error"]) == (429, True)
-        status, answer = http_call(server, "POST", PREDICT, b"", **{"Content-Encoding": "gzip"})
-        assert status == 501
-        with socket.create_connection(("127.0.0.1", server.rest_port)) as raw:
-            raw.sendall(b"POST /v1/models/wave:predict HTTP/1.1\r\nContent-Length: -5\r\n\r\n")
-            assert b"400 Bad Request" in raw.recv(1000)
-        with socket.create_connection(("127.0.0.1", server.rest_port)) as raw:
-            raw.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
-            assert b"400" in raw.recv(1000)
         assert http_call(server, "GET", "/v1/models/wave")[0] == 200
-
-
-def test_rest_holds_few_large_bodies_at_once(models, wait_until):
-    with serving(models, max_message_mb=0.1) as server, contextlib.ExitStack() as stack:
-        head = b"POST /v1/models/wave:predict HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
-        for _ in range(4):  # promise much and send nothing
-            address = ("127.0.0.1", server.rest_port)
-            raw = stack.enter_context(socket.create_connection(address))
-            raw.sendall(head)
-        wait_until(lambda: server._rest._held == 400_000)
-        status, answer = http_call(server, "POST", PREDICT, b" " * 90_000)
-        assert (status, answer) == (503, {"error": "The server holds too many large requests"})
-        stack.close()
-        wait_until(lambda: server._rest._held == 0)
-        assert http_call(server, "POST", PREDICT, b" " * 90_000)[0] == 400
-
-
-def test_rest_waits_for_a_body_no_longer_than_for_a_request(models, wait_until):
-    with (
-        serving(models, request_timeout_s=0.5) as server,
-        socket.create_connection(("127.0.0.1", server.rest_port), 20) as raw,
-    ):
-        raw.sendall(b"POST /v1/models/wave:predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
-        wait_until(lambda: server._rest._held)
-        begun = time.monotonic()
-        with contextlib.suppress(OSError):
-            while server._rest._held:
-                assert time.monotonic() < begun + 10
-                raw.sendall(b" ")
-                time.sleep(0.05)
-        assert raw.recv(100).startswith(b"HTTP/1.1 504")
-
-
-def test_rest_gives_its_place_back_when_there_are_no_threads(models, monkeypatch):
-    with serving(models) as server:
-        places = server._rest._places._value
-        with monkeypatch.context() as patch:
-            patch.setattr("socketserver.threading.Thread", refuse_to_start)
-            with pytest.raises(OSError):  # noqa: PT011
-                http_call(server, "GET", "/v1/models/wave")
-        assert server._rest._places._value == places
-        assert http_call(server, "GET", "/v1/models/wave")[0] == 200
-
-
-def refuse_to_start(*arguments, **options):
-    raise RuntimeError("can't start new thread")
 
 
 def test_connections_are_kept_alive(shared):
@@ -549,37 +580,71 @@ def test_health_follows_the_models(models, saved_styles, wait_until):
         (broken / "saved_model.pb").write_bytes(b"junk")
         not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
         wait_until(lambda: check(request).status == not_serving)
+        assert http_call(server, "GET", "/ready") == (503, b"not ready\n")
         rows = http_call(server, "GET", "/v1/models/broken")[1]["model_version_status"]
         assert rows[0]["state"] in ("END", "LOADING")
         assert rows[0]["status"]["error_code"] != "OK"
         shutil.copytree(saved_styles / "3", models / "broken" / "2")  # mended
         wait_until(lambda: check(request).status == health_pb2.HealthCheckResponse.SERVING)
         assert server.predict(make_request("broken", image=zeros(1, 16, 16, 3)))
+        assert http_call(server, "GET", "/ready") == (200, b"ready\n")
+        for name in ("wave", "broken"):
+            shutil.rmtree(models / name)
+        wait_until(lambda: check(request).status == not_serving)  # nothing is not all well
 
 
-def test_metrics_count_by_model_and_status(models):
-    with serving(models) as server:
+def test_metrics_count_by_version_and_status(models, wait_until):
+    with serving(models, workers=1) as server:
         server.predict(make_request(image=zeros(1, 16, 16, 3)))
         refusal(server, make_request("made up", image=zeros(1, 16, 16, 3)))
         http_call(server, "POST", PREDICT, {"inputs": [[[[0, 0, 0]]]]})
-        _, text = http_call(server, "GET", "/monitoring/prometheus/metrics")
-        lines = text.decode().splitlines()
-        count = ":tensorflow:serving:request_count"
-        ok = 'model_name="wave",entrypoint="{}",status="OK"'
-        assert f"{count}{{{ok.format('GRPC')}}} 1" in lines
-        assert f"{count}{{{ok.format('REST')}}} 1" in lines
-        assert f'{count}{{model_name="",entrypoint="GRPC",status="NOT_FOUND"}} 1' in lines
-        latency = ':tensorflow:serving:request_latency_{}{{model_name="wave",entrypoint="GRPC"'
-        assert f"{latency.format('count')}}} 1" in lines
-        assert f'{latency.format("bucket")},le="+Inf"}} 1' in lines
-        assert ':tensorflow:serving:requests_in_flight{model_name="wave"} 0' in lines
-        assert not any("made up" in line for line in lines)
+        slow = make_request(signature="slow", seconds=np.array([0.4]))
+        running = server.predict.future(slow)
+        wait_until(lambda: server.predictor.scheduler._running)
+        waiting = server.predict.future(slow)
+        wait_until(lambda: server.predictor.scheduler.depth())
+        samples = scrape(server)
+        assert running.result()
+        assert waiting.result()
+        again = scrape(server)
+    prefix = ":tensorflow:serving:"
+    served = {"model_name": "wave", "version": "1", "status": "OK"}
+    for entrypoint in ("GRPC", "REST"):
+        assert samples(f"{prefix}request_count", **served, entrypoint=entrypoint) == 1
+    nobody = {"model_name": "", "version": "", "entrypoint": "GRPC", "status": "NOT_FOUND"}
+    assert samples(f"{prefix}request_count", **nobody) == 1
+    wave = {"model_name": "wave", "version": "1"}
+    latency = {**wave, "entrypoint": "GRPC"}
+    assert samples(f"{prefix}request_latency_count", **latency) == 1
+    assert samples(f"{prefix}request_latency_bucket", **latency, le="+Inf") == 1
+    assert samples(f"{prefix}batching_session:batch_size_count", **wave) == 2
+    assert samples(f"{prefix}requests_in_flight", **wave) == 2
+    assert samples(f"{prefix}batching_session:queue_depth") == 1
+    assert again(f"{prefix}requests_in_flight", **wave) == 0
+    assert again(f"{prefix}batching_session:queue_depth") == 0
+    assert again(f"{prefix}request_count", **served, entrypoint="REST") == 1  # but two scrapes
+    assert again("process_resident_memory_bytes") > 1e7
+    assert "made up" not in str(again.families)
+
+
+def scrape(server):
+    """Return a function that looks a sample up on the page of metrics, as Prometheus reads it."""
+    status, text = http_call(server, "GET", "/monitoring/prometheus/metrics")
+    assert status == 200
+    families = list(text_string_to_metric_families(text.decode()))
+    samples = {(s.name, frozenset(s.labels.items())): s.value for f in families for s in f.samples}
+
+    def look_up(name, **labels):
+        return samples[name, frozenset(labels.items())]
+
+    look_up.families = families
+    return look_up
 
 
 def test_concurrent_requests_run_in_batches(models):
     with serving(models, max_batch_size=4, batch_timeout_ms=500, workers=1) as server:
         batches = []
-        server.predictor.scheduler._on_batch = lambda model, rows: batches.append(rows)
+        server.predictor.scheduler._on_batch = lambda servable, rows: batches.append(rows)
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             levels = np.linspace(0, 0.8, 8, dtype=np.float32)
             calls = [
@@ -643,7 +708,8 @@ def test_full_queue_turns_requests_away(models, wait_until):
 
 
 def _in_flight(server):
-    return 'requests_in_flight{model_name="wave"} 1' in server.predictor.metrics.text()
+    text = server.predictor.metrics.text()
+    return b'requests_in_flight{model_name="wave",version="1"} 1.0' in text
 
 
 def test_deadlines_stop_the_model(models):
@@ -697,7 +763,7 @@ def test_looking_at_pictures_leaves_the_warnings_as_they_are():
         assert filters == warnings.filters
 
 
-def test_versions_swap_under_load_without_a_lost_request(models, saved_styles, wait_until):
+def test_five_versions_swap_under_load_without_a_lost_request(models, saved_styles, wait_until):
     with serving(models) as server:
         stop, seen, failures = threading.Event(), [], []
 
@@ -715,9 +781,9 @@ def test_versions_swap_under_load_without_a_lost_request(models, saved_styles, w
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for number in (2, 3):
+        for number, style in ((2, "2"), (3, "3"), (4, "1"), (5, "2")):
             # Copied beside and renamed: what has no number for a name is no version yet.
-            shutil.copytree(saved_styles / str(number), models / "wave" / f".{number}.part")
+            shutil.copytree(saved_styles / style, models / "wave" / f".{number}.part")
             (models / "wave" / f".{number}.part").rename(models / "wave" / str(number))
             wait_until(lambda number=number: server.store.available("wave") == {number})
             count = len(seen)
@@ -726,9 +792,9 @@ def test_versions_swap_under_load_without_a_lost_request(models, saved_styles, w
         for thread in threads:
             thread.join()
         assert not failures
-        assert set(seen) == {(1, 0.9), (2, 0.8), (3, 0.7)}
+        assert set(seen) == {(1, 0.9), (2, 0.8), (3, 0.7), (4, 0.9), (5, 0.8)}
         rows = http_call(server, "GET", "/v1/models/wave")[1]["model_version_status"]
-        assert [row["state"] for row in rows] == ["AVAILABLE", "END", "END"]
+        assert [row["state"] for row in rows] == ["AVAILABLE", *4 * ["END"]]
 
 
 def test_an_old_version_finishes_before_it_unloads(models, saved_styles, wait_until):
@@ -817,6 +883,32 @@ def test_reload_replaces_the_configuration(models, saved_styles):
         assert server.store.available("wave") == {1, 2}
 
 
+def test_a_reload_without_models_must_be_asked_for_twice(models, saved_styles, wait_until):
+    shutil.copytree(saved_styles / "3", models / "lake" / "3")
+    with serving(models) as server:
+        reload = model_service_pb2_grpc.ModelServiceStub(server.channel).HandleReloadConfigRequest
+        request = model_management_pb2.ReloadConfigRequest()
+        request.config.model_config_list.SetInParent()
+        with pytest.raises(grpc.RpcError, match="send it again within 60 s") as error:
+            reload(request)
+        assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        assert server.store.available("wave") == {1}
+        reload(request)
+        wait_until(lambda: not server.store.available("wave"))
+        assert http_call(server, "GET", "/ready")[0] == 503
+        shutil.copytree(saved_styles / "2", models / "new" / "2")  # the folder is watched on
+        wait_until(lambda: server.store.available("new") == {2})
+        assert not server.store.available("wave")
+        model = request.config.model_config_list.config.add()
+        model.name, model.base_path = "lake", str(models / "lake")
+        reload(request)
+        wait_until(lambda: server.store.available("lake") == {3})
+        wait_until(lambda: not server.store.available("new"))
+        shutil.copytree(saved_styles / "1", models / "newer" / "1")
+        wait_until(lambda: server.store.available("newer") == {1})
+        assert server.store.names() == ("newer", "lake")
+
+
 def test_warm_up_requests_run_and_may_fail_the_load(models):
     extra = models / "wave" / "1" / "assets.extra"
     extra.mkdir()
@@ -849,7 +941,19 @@ def start_command(models, *flags):
     return process, *ports
 
 
-def test_sigterm_drains(models):
+def in_flight(server):
+    return scrape(server)(":tensorflow:serving:requests_in_flight", model_name="wave", version="1")
+
+
+def refuses(predict):
+    try:
+        predict(make_request(image=zeros(1, 16, 16, 3)))
+    except grpc.RpcError as error:
+        return error.code() == grpc.StatusCode.UNAVAILABLE
+    return False
+
+
+def test_sigterm_drains(models, wait_until):
     process, port, rest_port = start_command(models)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -861,11 +965,9 @@ def test_sigterm_drains(models):
                 server = type("Server", (), {"rest_port": rest_port})
                 over_rest = pool.submit(http_call, server, "POST", PREDICT, body)
                 over_grpc = predict.future(slow)
-                time.sleep(0.3)
+                wait_until(lambda: in_flight(server) == 2)
                 process.send_signal(signal.SIGTERM)
-                time.sleep(0.3)
-                with pytest.raises(grpc.RpcError):
-                    predict(make_request(image=zeros(1, 16, 16, 3)))
+                wait_until(lambda: refuses(predict))
                 assert tf.make_ndarray(over_grpc.result().outputs["seconds"]) == [1.0]
                 assert over_rest.result() == (200, {"outputs": [1.5]})
         assert process.wait(20) == 0
@@ -889,6 +991,22 @@ def test_stop_breaks_off_what_takes_longer_than_the_drain(models, wait_until):
         assert server.store._versions["wave"][1].state == State.END
 
 
+def test_a_command_ends_within_its_drain_though_a_model_runs_on(models):
+    process, port, _ = start_command(models, "--drain-s", "0.5", "--request-timeout-s", "100")
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+            predict(make_request(image=zeros(1, 16, 16, 3)))
+            endless = predict.future(make_request(signature="slow", seconds=np.array([60.0])))
+            predict(make_request(image=zeros(1, 16, 16, 3)))  # came after it
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+            assert endless.code() == grpc.StatusCode.UNAVAILABLE
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_stop_ends_what_was_never_started(models):
     server = StyleServer(models, QUICK)
     server.stop()
@@ -897,43 +1015,147 @@ def test_stop_ends_what_was_never_started(models):
         free.bind(("127.0.0.1", server.rest_port))
 
 
-def test_tls(models, tmp_path):
+@pytest.fixture
+def pems(tmp_path):
+    """Dict of a key and its certificate, for localhost."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    files = {"ssl_key": tmp_path / "key.pem", "ssl_cert": tmp_path / "cert.pem"}
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext"
-    arguments = ["subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *arguments], check=True, capture_output=True)
+    arguments = ["subjectAltName=DNS:localhost", "-keyout", files["ssl_key"]]
+    arguments += ["-out", files["ssl_cert"]]
+    subprocess.run([*command.split(), *map(str, arguments)], check=True, capture_output=True)
+    return files
+
+
+def https_status(server, pems, own=False):
+    context = ssl.create_default_context(cafile=str(pems["ssl_cert"]))
+    if own:
+        context.load_cert_chain(pems["ssl_cert"], pems["ssl_key"])
+    connection = http.client.HTTPSConnection("localhost", server.rest_port, context=context)
+    try:
+        connection.request("GET", "/v1/models/wave")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_tls(models, pems):
     photo = np.zeros((20, 30, 3), np.uint8)
-    with serving(models, ssl_key=key, ssl_cert=certificate) as server:
+    with serving(models, **pems) as server:
         address = f"localhost:{server.port}"
-        with StyleClient(address, ssl_root=certificate, token="secret") as client:
+        with StyleClient(address, ssl_root=pems["ssl_cert"], token="secret") as client:
             assert client.stylize(photo, "wave").getpixel((0, 0)) == (230, 230, 230)
         with StyleClient(address, retries=0, timeout_s=5) as client, pytest.raises(ServerError):
             client.stylize(photo, "wave")
-        import ssl
-
-        context = ssl.create_default_context(cafile=str(certificate))
-        connection = http.client.HTTPSConnection("localhost", server.rest_port, context=context)
         with socket.create_connection(("localhost", server.rest_port)):  # says nothing
-            connection.request("GET", "/v1/models/wave")
-            assert connection.getresponse().status == 200
+            assert https_status(server, pems) == 200
+
+
+def test_clients_show_a_certificate_where_one_is_asked_for(models, pems, tmp_path):
+    photo = np.zeros((20, 30, 3), np.uint8)
+    with serving(models, **pems, ssl_client_ca=pems["ssl_cert"]) as server:
+        address, root = f"localhost:{server.port}", {"ssl_root": pems["ssl_cert"]}
+        with StyleClient(address, **root, ssl_pair=tuple(pems.values())) as client:
+            assert client.stylize(photo, "wave").size == (30, 20)
+        flags = ["--ssl-root", pems["ssl_cert"], "--ssl-pair", *pems.values()]
+        Image.new("RGB", (40, 30)).save(tmp_path / "photo.png")
+        files = [tmp_path / "photo.png", "-o", tmp_path / "out.png", "--style", "wave"]
+        arguments = ["client", *files, "--server", address, *flags]
+        assert cli.main([str(argument) for argument in arguments]) == 0
+        with (
+            StyleClient(address, **root, retries=0, timeout_s=5) as client,
+            pytest.raises(ServerError, match="UNAVAILABLE"),
+        ):
+            client.stylize(photo, "wave")
+        assert https_status(server, pems, own=True) == 200
+        with pytest.raises(OSError, match=r"(?i)certificate|closed|reset"):
+            https_status(server, pems)
+
+
+def test_tokens_are_checked(models, tmp_path, pems):
+    (tmp_path / "tokens").write_text("first\nsecond\n")
+    photo = np.zeros((20, 30, 3), np.uint8)
+    with serving(models, token_file=tmp_path / "tokens") as server:
+        request = make_request(image=zeros(1, 16, 16, 3))
+        for header in (
+            None,
+            "Bearer third",
+            "Bearer ",
+            "Basic first",
+            "Bearer firs",
+            "Bearer \xe9",
+        ):
+            sent = {} if header is None else {"authorization": header}
+            if header is None or header.isascii():  # gRPC sends nothing else
+                code, details = refusal(server, request, metadata=list(sent.items()))
+                assert (code, details) == ("UNAUTHENTICATED", "Send authorization: Bearer TOKEN")
+            for path in ("/v1/models/wave", "/monitoring/prometheus/metrics"):
+                assert http_call(server, "GET", path, **sent)[0] == 401
+        assert server.predict(request, metadata=[("authorization", "Bearer second")])
+        assert http_call(server, "GET", "/v1/models/wave", authorization="bearer first")[0] == 200
+        with pytest.raises(grpc.RpcError, match="Bearer TOKEN"):
+            ProtoReflectionDescriptorDatabase(server.channel).get_services()
+        assert http_call(server, "GET", "/ready")[0] == 200  # probes have none
+        check = health_pb2_grpc.HealthStub(server.channel).Check
+        assert check(health_pb2.HealthCheckRequest()).status == 1
+    with serving(models, token_file=tmp_path / "tokens", **pems, rest_port=None) as server:
+        for token, code in (("first", None), ("wrong", "UNAUTHENTICATED")):
+            options = {"ssl_root": pems["ssl_cert"], "token": token, "retries": 0}
+            with StyleClient(f"localhost:{server.port}", **options) as client:
+                if code is None:
+                    assert client.stylize(photo, "wave").size == (30, 20)
+                    continue
+                with pytest.raises(ServerError, match=code):
+                    client.stylize(photo, "wave")
+
+
+def test_pages_of_given_origins_may_ask(models, shared):
+    ours, theirs = "https://styles.example", "https://other.example"
+    preflight = {"Access-Control-Request-Method": "POST"}
+
+    def allowed(server, origin, method="OPTIONS"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.rest_port)
+        connection.request(method, "/v1/models/wave", headers={"Origin": origin, **preflight})
+        answer = connection.getresponse()
+        answer.read()
         connection.close()
+        return answer.getheader("Access-Control-Allow-Origin")
+
+    with serving(models, cors_origins=(ours,)) as server:
+        assert allowed(server, ours) == allowed(server, ours, "GET") == ours
+        assert allowed(server, theirs) is None
+    assert allowed(shared, ours) is allowed(shared, ours, "GET") is None
+
+
+def test_a_client_of_rest_that_goes_away_frees_the_queue(models, wait_until):
+    with serving(models, workers=1, max_batch_size=1) as server:
+        running = server.predict.future(make_request(signature="slow", seconds=np.array([0.5])))
+        wait_until(lambda: _in_flight(server))
+        body = json.dumps({"signature_name": "slow", "inputs": [30.0]}).encode()
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.rest_port)) as raw:
+            raw.sendall(head.encode() + body)
+            wait_until(lambda: server.predictor.scheduler.depth())
+        wait_until(lambda: not server.predictor.scheduler.depth())
+        assert running.result()
 
 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"port": -1}, "`port` must be at least 0"),
+        ({"port": -1}, "`port` must be from 0 to 65535"),
         ({"rest_port": 70000}, "`rest_port` must be from 0 to 65535"),
-        ({"max_batch_size": 0}, "`max_batch_size` must be at least 1"),
-        ({"workers": 0}, "`workers` must be at least 1"),
-        ({"poll_s": 0}, "`poll_s` must be positive"),
-        ({"max_megapixels": float("nan")}, "`max_megapixels` must be positive"),
-        ({"max_message_mb": 4000}, "`max_message_mb` must be under 2048"),
-        ({"request_timeout_s": float("inf")}, "`request_timeout_s` must be at most 1e9"),
-        ({"batch_timeout_ms": float("inf")}, "`batch_timeout_ms` must be at most 1e9"),
+        ({"max_batch_size": 0}, "`max_batch_size` must be from 1 to"),
+        ({"workers": 0}, "`workers` must be from 1 to"),
+        ({"poll_s": 0}, "`poll_s` must be from 0.001 to"),
+        ({"max_megapixels": float("nan")}, "`max_megapixels` must be from"),
+        ({"max_message_mb": 4000}, "`max_message_mb` must be from 0.001 to 2047"),
+        ({"request_timeout_s": float("inf")}, "`request_timeout_s` must be from 0.001 to 1e"),
+        ({"batch_timeout_ms": float("inf")}, "`batch_timeout_ms` must be from 0 to 1e"),
+        ({"idle_s": 0}, "`idle_s` must be from 0.001 to"),
         ({"ssl_key": "key.pem"}, "`ssl_key` and `ssl_cert` must be given together"),
+        ({"ssl_client_ca": "ca.pem"}, "`ssl_client_ca` must come with `ssl_key`"),
     ],
 )
 def test_config_refuses(settings, text):
@@ -960,12 +1182,13 @@ def test_models_config_is_checked(tmp_path, text, message):
         StyleServer(tmp_path / "models.config", QUICK)
 
 
-def test_server_refuses_to_start_without_models_or_port(tmp_path, models):
+def test_server_refuses_before_it_loads_models(tmp_path, models, monkeypatch):
     with pytest.raises(FileNotFoundError, match="`models` must be a folder"):
         StyleServer(tmp_path / "gone", QUICK)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="Export a style there first"):
         StyleServer(tmp_path / "empty", QUICK)
+    monkeypatch.setattr("tfstyle.serving.models.Servable", lambda *a, **k: pytest.fail("loaded"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -978,13 +1201,16 @@ def test_server_refuses_to_start_without_models_or_port(tmp_path, models):
     files = {"ssl_key": tmp_path / "key.pem", "ssl_cert": tmp_path / "key.pem"}
     with pytest.raises(ValueError, match="must be a key and its certificate in PEM"):
         StyleServer(models, ServeConfig(**{**vars(QUICK), **files}))
+    (tmp_path / "tokens").write_text("\n")
+    with pytest.raises(ValueError, match="`token_file` must hold a token a line"):
+        StyleServer(models, ServeConfig(**{**vars(QUICK), "token_file": tmp_path / "tokens"}))
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["gone"], "`models` must exist. Received: 'gone'."),
-        ([".", "--workers", "0"], "`workers` must be at least 1"),
+        ([".", "--workers", "0"], "`workers` must be from 1 to"),
         (["."], "Export a style there first"),
     ],
 )

@@ -1,22 +1,27 @@
 """Requests per second and latency of `tfstyle serve` beside the bare model, and a soak.
 
     python tests/benchmarks/serving.py speed [--sizes 256 512 --clients 1 4 16 --rounds 5]
-    python tests/benchmarks/serving.py soak [--minutes 10 --clients 8]
+    python tests/benchmarks/serving.py soak [--minutes 60 --clients 8]
 
 Both take `--models FOLDER --style NAME`; by default `wave` is exported. `speed`: the server is a
 process of its own, clients are threads of this one that send floats or a JPEG and make a PIL image
 of the answer; "ready" sends a request made before and leaves the answer as it is, "bare" calls the
 same signature of the SavedModel in this process. The ways take turns, and the medians of the rounds
 are printed; `--flags "--max-batch-size 1"` goes to the server. `soak`: good requests of several
-sizes, and all sorts of bad ones; prints answers by status, and the server's memory as it goes. It
-fails if a status is not the one that is due, or memory grows by a fifth after the first third.
+sizes, over gRPC and REST, and all sorts of bad ones; prints answers by status, and the server's
+memory as it goes. It fails if a status is not the one that is due, or memory grows by a fifth after
+the first third.
 """
 
 import argparse
+import base64
 import collections
 import contextlib
 import functools
+import gzip
+import http.client
 import io
+import json
 import os
 import random
 import subprocess
@@ -54,7 +59,7 @@ def models_of(options):
 
 @contextlib.contextmanager
 def server_process(models, *flags):
-    """Run `tfstyle serve`; give its process and its port."""
+    """Run `tfstyle serve`; give its process and its ports, of gRPC and of REST."""
     process = subprocess.Popen(
         [*TFSTYLE, "serve", str(models), "--port", "0", "--rest-port", "0", *flags],
         stdout=subprocess.PIPE,
@@ -65,7 +70,7 @@ def server_process(models, *flags):
         line = process.stdout.readline()
         if " on port " not in line:
             raise SystemExit(f"the server did not start: {line}")
-        yield process, int(line.split(" on port ")[1].split(",")[0])
+        yield process, *(int(part.split(",")[0]) for part in line.split(" on port ")[1:])
     finally:
         process.terminate()
         process.wait()
@@ -109,7 +114,7 @@ def speed(options):
     with models_of(options) as (models, style), contextlib.ExitStack() as stack:
         newest = max((p for p in (models / style).iterdir() if p.name.isdigit()), key=str)
         bare = tf.saved_model.load(str(newest)).signatures
-        _, port = stack.enter_context(server_process(models, *options.flags.split()))
+        _, port, _ = stack.enter_context(server_process(models, *options.flags.split()))
         clients_of = {
             name: stack.enter_context(StyleClient(f"127.0.0.1:{port}", signature=signature))
             for name, signature in SIGNATURES.items()
@@ -158,11 +163,35 @@ def soak(options):
     """Send good and bad requests for some minutes; return 1 if something is amiss."""
     counts, wrong, lock = collections.Counter(), [], threading.Lock()
     bomb, cut = png(9000, 9000), png(64, 64)[:-20]
+    moving, scans = io.BytesIO(), io.BytesIO()
+    frames = [Image.effect_noise((96, 80), 50).convert("RGB") for _ in range(2)]
+    frames[0].save(moving, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    frames[0].save(scans, "JPEG", progressive=True)
+    scans = scans.getvalue()[:-2] + 30_000 * b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00\x7f\xff\xd9"
+    kept = threading.local()
 
     def raw(name="", signature="stylize_bytes", key="image_bytes", value=None):
         value = [png(32, 32)] if value is None else value
         request = make_request(name or style, signature, key, value)
         return lambda: client._call(request)
+
+    def rest(body, **headers):
+        """Return a function that sends a body over REST, on a connection for each thread."""
+
+        def call():
+            if not hasattr(kept, "connection"):
+                kept.connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=60)
+            kept.connection.request("POST", f"/v1/models/{style}:predict", body, headers)
+            answer = kept.connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise ServerError(str(answer.status), answer.reason)
+
+        return call
+
+    def in_json(content):
+        encoded = {"b64": base64.b64encode(content).decode()}
+        return json.dumps({"signature_name": "stylize_bytes", "instances": [encoded]}).encode()
 
     def good(*size):
         return lambda: client.stylize(np.zeros((*size, 3), np.uint8), style)
@@ -178,12 +207,12 @@ def soak(options):
                 status = error.code
             with lock:
                 counts[due, status] += 1
-                if status not in (due, "UNAVAILABLE"):
+                if status not in (due, "UNAVAILABLE", "503"):
                     wrong.append((due, status))
 
     with (
         models_of(options) as (models, style),
-        server_process(models) as (process, port),
+        server_process(models) as (process, port, rest_port),
         StyleClient(f"127.0.0.1:{port}") as client,
     ):
         kinds = [
@@ -194,6 +223,14 @@ def soak(options):
             ("INVALID_ARGUMENT", raw(value=[b"junk"])),
             ("INVALID_ARGUMENT", raw(value=[bomb])),
             ("INVALID_ARGUMENT", raw(value=[cut])),
+            ("INVALID_ARGUMENT", raw(value=[moving.getvalue()])),
+            ("INVALID_ARGUMENT", raw(value=[scans])),
+            ("OK", rest(in_json(png(64, 64)))),
+            ("OK", rest(gzip.compress(in_json(png(96, 48))), **{"Content-Encoding": "gzip"})),
+            ("400", rest(in_json(moving.getvalue()))),
+            ("400", rest(b'{"inputs": [' + b"[]," * 2_000_000 + b"[]]}")),
+            ("400", rest(b"{")),
+            ("429", rest(gzip.compress(bytes(10**8)), **{"Content-Encoding": "gzip"})),
             ("INVALID_ARGUMENT", raw(value=np.zeros((1, 8, 8, 3), np.float32))),
         ]
         threads = [threading.Thread(target=work, args=(i,)) for i in range(options.clients[0])]

@@ -216,7 +216,7 @@ def _to_multiple(images, multiple):
     """Extend pictures to the right and downwards, mirrored, until `multiple` divides the sides."""
     for axis in (1, 2):
         length = ops.shape(images)[axis]
-        whole = -(-length // multiple) * multiple
+        whole = (length + multiple - 1) // multiple * multiple  # -(-a // b) is lost in ONNX
         if isinstance(whole, int) and whole == length:
             continue
         index = ops.arange(whole)
