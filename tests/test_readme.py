@@ -11,7 +11,7 @@ from PIL import Image
 
 from tfstyle.cli import train
 from tfstyle.cli.main import main
-from tfstyle.cli.paint import trained_style
+from tfstyle.cli.paint import trained_style, wants_instant
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 TINY = [
@@ -63,5 +63,9 @@ def test_tfstyle_commands_run():
         if command == "tfstyle-train":
             assert train.run(arguments + TINY) == 0, arguments
         else:
-            optimized = arguments[0] == "stylize" and trained_style(arguments) is None
+            optimized = (
+                arguments[0] == "stylize"
+                and trained_style(arguments) is None
+                and not wants_instant(arguments[1:])
+            )
             assert main(arguments + (FAST if optimized else [])) == 0, arguments

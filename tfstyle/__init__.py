@@ -1,7 +1,29 @@
 """Neural style transfer in Keras 3 and TensorFlow, from one picture to a served model."""
 
-from tfstyle.config import RECIPES, Recipe
+import importlib
+
+from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
 from tfstyle.painting.doors import stylize
 from tfstyle.version import __version__
 
-__all__ = ["RECIPES", "Recipe", "__version__", "stylize"]
+_LOADED_WHEN_ASKED_FOR = {  # they load Keras
+    "stylize_video": "tfstyle.painting.films",
+    "train": "tfstyle.training.feed_forward",
+}
+
+__all__ = [
+    "RECIPES",
+    "TRAININGS",
+    "Recipe",
+    "TrainConfig",
+    "__version__",
+    "stylize",
+    "stylize_video",
+    "train",
+]
+
+
+def __getattr__(name):
+    if name in _LOADED_WHEN_ASKED_FOR:
+        return getattr(importlib.import_module(_LOADED_WHEN_ASKED_FOR[name]), name)
+    raise AttributeError(f"module 'tfstyle' has no attribute {name!r}")
