@@ -76,10 +76,15 @@ def find_network(style, config):
     that style's name in it unless the config says which.
 
     Raises:
-        ValueError: If there is no such style.
+        ValueError: If there is no such style, or its network is one of any style.
         FileNotFoundError: If there is no such file.
     """
     found = zoo.require(style, "style")
+    if zoo.paints_any(found.path):
+        raise ValueError(
+            f"'{found.name}' takes a painting beside the photograph, which no format writes yet; "
+            f"networks of their own styles are exported: {', '.join(zoo.styles())}."
+        )
     if config.style is None and not config.all_styles:
         config = dataclasses.replace(config, style=found.name)
     return zoo.load(found.path), config

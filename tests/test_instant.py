@@ -147,3 +147,8 @@ def test_a_gif_is_painted_in_the_style_of_a_painting(pictures, tmp_path):
         assert painted.n_frames == 3
         first = np.asarray(painted.convert("RGB"), float)
     assert first[..., 0].mean() > first[..., 2].mean()
+
+
+def test_tfstyle_export_says_that_any_is_not_exported(tmp_path, capsys):
+    assert main(["export", "any", str(tmp_path / "any.tflite"), "--format", "litert"]) == 2
+    assert "'any' takes a painting beside the photograph" in capsys.readouterr().err

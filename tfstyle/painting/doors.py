@@ -81,8 +81,8 @@ def stylize(
     if trained or recipe == "instant":
         if recipe not in ("default", "instant") or start_from is not None or callbacks:
             raise TypeError(
-                'Painting in one pass takes no other `recipe` than "instant", no `start_from` and '
-                "no `callbacks`."
+                'Painting in one pass takes no `recipe` but "instant", no `start_from` and no '
+                "`callbacks`."
             )
         trained = trained or Paintings(style)
         config = with_fields(PaintConfig(), **overrides)
