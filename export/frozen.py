@@ -5,7 +5,6 @@ import base64
 import numpy as np
 from keras import ops
 
-from tfstyle.networks import ResidualBlock
 from tfstyle.version import __version__
 
 
@@ -58,7 +57,7 @@ def equalize_channels(frozen, examples):
 
     for image, style_weights in examples:
         frozen.paint(image, normalize=normalize_with(style_weights))
-    for convolution in _convolutions(frozen):
+    for convolution in frozen.convolutions():
         if convolution.norm is not None:
             factor = np.maximum(largest[convolution.norm], 1e-6)  # of a channel that is always 0
             kernel = ops.convert_to_numpy(convolution.kernel)
@@ -126,8 +125,3 @@ def thumbnails(frozen):
         for label in labels(frozen)
         if label.get("thumbnail")
     }
-
-
-def _convolutions(frozen):
-    for stage in frozen.stages:
-        yield from (stage.first, stage.second) if isinstance(stage, ResidualBlock) else (stage,)

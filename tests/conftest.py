@@ -82,7 +82,7 @@ def tiny_painter():
         thumbnail = base64.b64encode(thumbnail.getvalue()).decode()
         card = [{"name": n, "about": f"about {n}", "thumbnail": thumbnail} for n in names]
         network = GENERATORS[architecture](
-            {"lean": 0.25, "full": 0.125}[architecture],
+            {"lean": 0.25, "crisp": 0.25, "full": 0.125}[architecture],
             1,
             num_styles=len(names),
             card={"styles": card},

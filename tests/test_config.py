@@ -395,7 +395,7 @@ def test_train_config_offers_the_networks_there_are():
         (
             {"architecture": "huge"},
             ValueError,
-            r"`architecture` must be one of \('lean', 'full', 'any'\)",
+            r"`architecture` must be one of \('lean', 'crisp', 'full', 'any'\)",
         ),
         ({"xla": 1}, TypeError, r"`xla` must be bool\. Received: xla=1\."),
         ({"seed": "a"}, TypeError, r"`seed` must be int\. Received: seed='a'\."),

@@ -319,7 +319,7 @@ def photo(height, width, batch=1, seed=0):
     return np.random.default_rng(seed).random((batch, height, width, 3), np.float32)
 
 
-@pytest.fixture(params=["lean", "full"])
+@pytest.fixture(params=["lean", "crisp", "full"])
 def kind(request):
     return request.param
 

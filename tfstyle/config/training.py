@@ -22,9 +22,9 @@ class TrainConfig(Losses):
     """What both networks compute in; "auto": bfloat16 where this machine is faster in it. Weights,
     statistics of instance norm, Gram matrices and losses are float32 throughout."""
 
-    architecture: Literal["lean", "full", "any"] = "lean"
-    """A network for phones and CPUs, the residual network of Johnson et al., or one of any
-    style."""
+    architecture: Literal["lean", "crisp", "full", "any"] = "lean"
+    """A network for phones and CPUs, one that keeps edges better, the residual network of Johnson
+    et al., or one of any style."""
     width: float = 1.0
     """Factor of the number of channels everywhere."""
     blocks: int | None = None

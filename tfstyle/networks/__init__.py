@@ -4,7 +4,7 @@ from tfstyle.networks.any_style import AnyNet, StyleEncoder
 from tfstyle.networks.architectures import GENERATORS
 from tfstyle.networks.canvas import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.networks.generator import Generator, LeanNet, TransformNet
+from tfstyle.networks.generator import CrispNet, Generator, LeanNet, TransformNet
 from tfstyle.networks.layers import (
     Convolution,
     InstanceNormalization,
@@ -19,6 +19,7 @@ __all__ = [
     "AnyNet",
     "Canvas",
     "Convolution",
+    "CrispNet",
     "FeatureExtractor",
     "Generator",
     "InstanceNormalization",

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfstyle.networks.generator import Generator
+from tfstyle.networks.generator import CrispNet
 from tfstyle.networks.layers import Convolution, InstanceNormalization
 
 CODE_SIZE = 128
@@ -70,21 +70,16 @@ class StyleEncoder(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfstyle")
-class AnyNet(Generator):
+class AnyNet(CrispNet):
     """A network of any style; `Generator` tells arguments and shapes.
 
-    Half the pixels a side are folded into channels, 3×3 to 24 channels, stride 2 to 64, five
-    residual blocks, a doubling to 24, to which the first 24 are added, so that edges stay where
-    they are, and a doubling with 5×5 to RGB. Its point of style is a code, in which the scales and
-    shifts of all norms are linear: `encode` reads it off a painting.
+    It paints as `CrispNet` does. Its point of style is a code, in which the scales and shifts of
+    all norms are linear: `encode` reads it off a painting.
 
     Source of scales and shifts predicted from a painting: Ghiasi et al. (2017),
     https://arxiv.org/abs/1705.06830. Departs from it: a small encoder of its own, trained along,
     which looks at means and deviations; a lean trunk.
     """
-
-    multiple, fold, default_blocks = 4, 2, 5
-    leak = 0.02
 
     def __init__(self, width=1.0, blocks=None, num_styles=CODE_SIZE, card=None, **kwargs):
         super().__init__(width, blocks, num_styles, card, **kwargs)
@@ -96,23 +91,6 @@ class AnyNet(Generator):
             first = np.eye(1, num_styles).T
             norm.scale.assign(scale * (1 - first) + first)
             norm.shift.assign(shift * (1 - first))
-
-    def trunk(self, x, normalize):
-        first, *middle, last = self.stages
-        x = half = first(x, normalize=normalize)
-        for stage in middle:
-            x = stage(x, normalize=normalize)
-        return last(x + half, normalize=normalize)
-
-    def make_stages(self, convolution, residual):
-        some, many = (max(1, round(self.width * filters)) for filters in (24, 64))
-        return [
-            convolution(some),
-            convolution(many, strides=2),
-            *(residual(many) for _ in range(self.blocks)),
-            convolution(some, upsample=True),
-            convolution(3, 5, upsample=True, num_styles=0, activation=False),
-        ]
 
     def encode(self, paintings):
         """Return the codes `(batch, num_styles)` of paintings, as `StyleEncoder` takes them."""
@@ -140,3 +118,26 @@ class AnyNet(Generator):
         weaker; only below a quarter are pictures laid over each other. See `Generator`."""
         own = np.asarray(self.encode(images))
         return own + np.float32(strength) * (point - own), min(1.0, 4 * strength)
+
+    def fixed(self, code, card=None):
+        """Return the network of one style that this one is for a code.
+
+        Args:
+            code: Float array `(1, num_styles)` or `(num_styles,)`.
+            card: Its card.
+
+        Returns:
+            A `CrispNet`, which needs no painting and no encoder.
+        """
+        code, settings = self.point(code), self.get_config()
+        names = "width blocks dtype".split()
+        settings = {name: settings[name] for name in names} | {"num_styles": 1, "card": card}
+        network = CrispNet(**settings)
+        for new, old in zip(network.norms(), self.norms(), strict=True):
+            new.scale.assign(ops.matmul(code, old.scale))
+            new.shift.assign(ops.matmul(code, old.shift))
+        for new, old in zip(network.convolutions(), self.convolutions(), strict=True):
+            new.kernel.assign(old.kernel)
+            if old.norm is None:
+                new.bias.assign(old.bias)
+        return network
