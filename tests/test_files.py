@@ -75,10 +75,15 @@ def test_save_image_tells_of_a_full_disk_and_keeps_the_old_picture(tmp_path, nea
 def test_writing_keeps_the_old_file_whatever_fails(tmp_path):
     path = tmp_path / "out.json"
     write(path, "old")
-    with pytest.raises(FileNotFoundError), writing(path) as temporary:
-        assert (temporary.is_absolute(), temporary.suffix) == (True, ".json")
-        temporary.write_text("half")
-        temporary.with_name("missing").read_text()
+
+    def write_half():
+        with writing(path) as temporary:
+            assert (temporary.is_absolute(), temporary.suffix) == (True, ".json")
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["out.json"]
 
