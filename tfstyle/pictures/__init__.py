@@ -11,6 +11,8 @@ from tfstyle.pictures.reading import (
 from tfstyle.pictures.writing import (
     SAVE_SUFFIXES,
     check_output_path,
+    encode,
+    is_same_file,
     resize,
     save_image,
     to_pil,
@@ -22,6 +24,8 @@ __all__ = [
     "SAVE_SUFFIXES",
     "Picture",
     "check_output_path",
+    "encode",
+    "is_same_file",
     "read_image",
     "read_plain_jpeg",
     "read_small",

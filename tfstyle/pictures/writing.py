@@ -1,17 +1,18 @@
 """Arrays to pictures, and pictures to files."""
 
+import io
 import numbers
 import os
-import uuid
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tfstyle.pictures.files import check_writable, local, write
 from tfstyle.pictures.reading import describe
 
 SAVE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
+MOST_PIXELS = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383, ".gif": 65535}  # a side
 
 _BAND = 256  # rows that are rounded to levels at once
 
@@ -87,53 +88,89 @@ def save_image(image, path, *, quality=95):
     Args:
         image: A `PIL.Image.Image`. JPEG and BMP get it flattened on white.
         path: Where to, with one of `SAVE_SUFFIXES`. An existing file is
-            replaced; if saving fails it stays as it is.
+            replaced, and a link followed; if saving fails it stays as it is.
         quality: For JPEG and WebP, from 1 (small file) to 100 (fine).
 
     Raises:
         FileNotFoundError: If the parent folder does not exist.
-        ValueError: If `path` cannot be saved to or `quality` is off range.
+        ValueError: If `path` cannot be saved to, the image is too large for the format, or
+            `quality` is off range.
+        OSError: If the file cannot be written, such as on a full disk.
         TypeError: If `image` is not a PIL image.
     """
-    check_output_path(path)
+    path = check_output_path(path)
     if not isinstance(image, Image.Image):
         raise TypeError(f"`image` must be a PIL image. Received: {describe(image)}. Use to_pil.")
     if not 1 <= quality <= 100:
         raise ValueError(f"`quality` must be from 1 to 100. Received: quality={quality}.")
-    path = Path(path)
-    suffix = path.suffix.lower()
+    write(path, encode(image, path.suffix, quality=quality))
+
+
+def encode(image, suffix, *, quality=95):
+    """Return the bytes of a PIL image's file, in the format that a suffix names; as `save_image`.
+
+    In memory, since Pillow does not notice a disk that fills while it writes.
+    """
+    suffix = suffix.lower()
+    _check_size(image.size[::-1], suffix)
     if suffix in (".jpg", ".jpeg", ".bmp") and image.mode not in ("L", "RGB"):
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     options = {"quality": quality} if suffix in (".jpg", ".jpeg", ".webp") else {}
-    # Not by tempfile, whose files only their owner may read.
-    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
-    try:
-        image.save(temporary, **options)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    file = io.BytesIO()
+    image.save(file, Image.registered_extensions()[suffix], **options)
+    return file.getvalue()
 
 
-def check_output_path(path, suffixes=SAVE_SUFFIXES):
+def check_output_path(path, suffixes=SAVE_SUFFIXES, *, inputs=(), size=None):
     """Check that a file can go to a path, before the work that makes it.
 
     Args:
         path: A str or `os.PathLike`.
         suffixes: Tuple of the suffixes to accept, in lower case, with dot.
+        inputs: What the file is made of, which it must not replace; None and what is no path is
+            passed over.
+        size: Height and width in pixels of the picture, if known.
+
+    Returns:
+        `pathlib.Path`, with `~` expanded.
 
     Raises:
         FileNotFoundError: If the parent folder does not exist.
-        ValueError: If the suffix is another one or the path is a folder.
+        ValueError: If the suffix is another one, the path is a folder, a device or one of
+            `inputs`, or the picture too large for its format.
+        OSError: If the file, or its folder, cannot be written to.
     """
-    path = Path(path)
+    path = local(path)
     if path.suffix.lower() not in suffixes:
         choices = f"one of {', '.join(suffixes)}" if len(suffixes) > 1 else suffixes[0]
         raise ValueError(f"The output path must end in {choices}. Received: '{path}'.")
     if path.is_dir():
         raise ValueError(f"The output path must name a file. Received: '{path}', a folder.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"The output path must lie in an existing folder. Received: '{path}'. "
-            f"Create the folder '{path.parent}' first."
+    for source in inputs:
+        if isinstance(source, (str, os.PathLike)) and is_same_file(path, local(source)):
+            raise ValueError(
+                "The output must be another file than those it is made of, which would be lost. "
+                f"Received: '{path}'."
+            )
+    if size is not None:
+        _check_size(size, path.suffix.lower())
+    check_writable(path)
+    return path
+
+
+def is_same_file(path, other):
+    """Tell whether two paths lead to one file that is there, by links or by another spelling."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def _check_size(size, suffix):
+    most = MOST_PIXELS.get(suffix)
+    if most and max(size) > most:
+        raise ValueError(
+            f"A {suffix} picture has at most {most} pixels a side. Received: {size[1]} × {size[0]} "
+            "pixels. Choose .png or .tif, or a smaller `size`."
         )
