@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -156,3 +159,34 @@ def test_tutorial_reaches_the_losses_of_an_independent_implementation(data, vgg,
     losses = record.record["scales"][0]["losses"]["loss"]
     for step, expected in ((350, 7.95e6), (650, 6.10e6), (1500, 5.28e6)):
         assert losses[step - 1] == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_run_leaves_nothing_in_tensorflows_registry_of_gradients(optimizer):
+    from tensorflow.python.framework.ops import gradient_registry
+
+    recipe = recipe_with(**SMALL | {"steps": 2}, optimizer=optimizer)
+    sizes = []
+    for _ in range(3):
+        optimize_image(picture(), [picture(seed=1)], recipe)
+        sizes.append(len(gradient_registry.list()))
+    assert sizes[0] == sizes[1] == sizes[2]
+
+
+@pytest.mark.slow
+@pytest.mark.vgg
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_twenty_runs_take_the_memory_of_two(optimizer, data):
+    weights = str(data / "weights" / "vgg19_notop.weights.h5")
+    script = f"""
+import numpy as np, tfstyle
+noise = np.random.default_rng(0).random((2, 48, 64, 3), np.float32)
+settings = dict(size=48, steps=2, scales=(1.0,), precision="float32", optimizer={optimizer!r})
+for run in range(20):
+    tfstyle.stylize(noise[0], noise[1], network_weights={weights!r}, **settings)
+    status = open("/proc/self/status").read()
+    print(int(status.split("VmRSS:")[1].split()[0]) // 1024)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    sizes = [int(line) for line in run.stdout.split()]
+    assert sizes[-1] < sizes[1] + 50

@@ -60,8 +60,8 @@ def floor_of(name):
     houses = [*houses.split(), "serving", "cli"]
     rooms = {
         "config": "checks looks recipe training painting presets",
-        "pictures": "reading writing colors",
-        "losses": "equations",
+        "pictures": "files reading writing colors",
+        "losses": "gradients equations",
         "networks": "canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",

@@ -160,7 +160,16 @@ class StyleContentModel(keras.Model):
             # Keras clips and looks for overflow before it adds up: let all devices have the same.
             mean = tf.distribute.ReduceOp.MEAN
             gradient = tf.distribute.get_replica_context().all_reduce(mean, gradient)
-        self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
+        pairs = list(zip(gradient, variables, strict=True))
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if scaled or tf.distribute.has_strategy():
+            self.optimizer.apply_gradients(pairs)
+        else:
+            # Between replicas, where Keras does not sum over the one that there is: TensorFlow
+            # would keep that sum, and with it this graph, as long as the process lives. Loss
+            # scaling cannot be applied there.
+            context = tf.distribute.get_replica_context()
+            context.merge_call(lambda strategy: self.optimizer.apply_gradients(pairs))
         metrics = self.get_metrics_result()
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras takes the mean over workers along an axis, which scalars lack.

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from tfstyle.losses.gradients import with_gradient
+
 
 def gram_matrix(features):
     """Correlate the channels of a feature map, forgetting where they fired.
@@ -30,22 +32,22 @@ def gram_matrix(features):
             f"Received: shape={tuple(features.shape)}."
         )
     batch, height, width, channels = ops.shape(features)
-    positions = ops.cast(height * width, "float32")
-    # Its own gradient, F(S + Sᵀ)/N, stays in the features' dtype: the general one would carry
-    # float32 copies of half-precision features back and take four times as long.
     flat = ops.reshape(features, (batch, height * width, channels))
+    return _gram(flat, ops.cast(height * width, "float32"))
 
-    @ops.custom_gradient
-    def gram(flat):
-        precise = ops.cast(flat, "float32")
 
-        def gradient(upstream):
-            both = (upstream + ops.transpose(upstream, (0, 2, 1))) / positions
-            return ops.matmul(flat, ops.cast(both, flat.dtype))
+def _gram_gradient(upstream, gram, flat, positions):
+    """Return the gradient of `_gram`, F(S + Sᵀ)/N, in the features' dtype: the general one would
+    carry float32 copies of half-precision features back and take four times as long."""
+    both = (upstream + ops.transpose(upstream, (0, 2, 1))) / positions
+    return ops.matmul(flat, ops.cast(both, flat.dtype))
 
-        return ops.matmul(ops.transpose(precise, (0, 2, 1)), precise) / positions, gradient
 
-    return gram(flat)
+@with_gradient(_gram_gradient)
+def _gram(flat, positions):
+    """Correlate the channels of flat features `(batch, positions, channels)`."""
+    precise = ops.cast(flat, "float32")
+    return ops.matmul(ops.transpose(precise, (0, 2, 1)), precise) / positions
 
 
 CONTENT_NORMS = {

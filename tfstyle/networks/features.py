@@ -11,6 +11,7 @@ from keras import ops
 
 from tfstyle.config import LAYERS
 from tfstyle.losses import gram_matrix
+from tfstyle.losses.gradients import with_gradient
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
 
@@ -175,25 +176,20 @@ class FeatureExtractor(keras.layers.Layer):
         return ops.cast(bgr - ops.convert_to_tensor(IMAGENET_MEAN_BGR), self.compute_dtype)
 
 
-def _frozen_convolution(x, kernel, bias, turned):
-    """Convolve 3×3 with ReLU; its gradient reaches the features alone.
+def _turned_convolution(upstream, y, x, kernel, bias, turned):
+    """Return the gradient of `_frozen_convolution` to its input.
 
-    The gradient of such a convolution to its input is again a forward convolution, with the
-    kernel `turned` by 180° and its channels swapped: on a CPU this runs faster than the general
-    gradient, and no gradient of the weights is ever prepared.
+    It is again a forward convolution, with the kernel `turned` by 180° and its channels swapped:
+    on a CPU this runs faster than the general gradient, and no gradient of the weights is ever
+    prepared.
     """
-    kernel, bias, turned = map(ops.convert_to_tensor, (kernel, bias, turned))
+    return ops.conv(ops.where(y > 0, upstream, 0), turned, padding="same")
 
-    @ops.custom_gradient
-    def convolve(x):
-        y = ops.relu(ops.conv(x, kernel, padding="same") + bias)
 
-        def gradient(upstream):
-            return ops.conv(ops.where(y > 0, upstream, 0), turned, padding="same")
-
-        return y, gradient
-
-    return convolve(x)
+@with_gradient(_turned_convolution)
+def _frozen_convolution(x, kernel, bias, turned):
+    """Convolve 3×3 with ReLU; its gradient reaches the features alone."""
+    return ops.relu(ops.conv(x, kernel, padding="same") + bias)
 
 
 def _check_convolution(layer):

@@ -1,7 +1,6 @@
 """Painting one picture by optimization: coarse to fine, with Adam or L-BFGS."""
 
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -106,14 +105,8 @@ def _run_adam(model, recipe, callbacks):
         )
     )
     # The canvas does not look at its input, and the content's features are known.
-    nothing = ((np.zeros((1, 1, 1, 3), np.float32),) for _ in itertools.count())
-    model.fit(
-        nothing,
-        steps_per_epoch=recipe.steps,
-        callbacks=callbacks,
-        shuffle=False,
-        verbose=0,
-    )
+    nothing = np.zeros((recipe.steps, 1, 1, 3), np.float32)
+    model.fit(nothing, batch_size=1, callbacks=callbacks, shuffle=False, verbose=0)
 
 
 def _run_lbfgs(model, recipe, callbacks, model_in):

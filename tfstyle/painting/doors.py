@@ -1,5 +1,7 @@
 """stylize(): the one door."""
 
+import gc
+
 import numpy as np
 
 from tfstyle.config import HubConfig, PaintConfig, Recipe, recipe_with, with_fields
@@ -114,15 +116,19 @@ def stylize(
     # Loads Keras, after all that can go wrong before.
     from tfstyle.optimize.picture import optimize_image
 
-    stylized = optimize_image(
-        rgb,
-        paintings,
-        recipe,
-        style_weights=weights,
-        start_from=start_from,
-        seed=seed,
-        callbacks=callbacks,
-    )
+    try:
+        stylized = optimize_image(
+            rgb,
+            paintings,
+            recipe,
+            style_weights=weights,
+            start_from=start_from,
+            seed=seed,
+            callbacks=callbacks,
+        )
+    finally:
+        # Keras' models lie in circles: Python would let a dozen loss networks pile up first.
+        gc.collect()
     return _finished(stylized, rgb, photo, recipe)
 
 

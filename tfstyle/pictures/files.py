@@ -113,7 +113,7 @@ def check_writable(path):
     if not target.parent.is_dir():
         raise FileNotFoundError(
             f"The output path must lie in an existing folder. Received: '{path}'. "
-            f"Create the folder '{target.parent}' first."
+            f"Create the folder '{target.parent if path.is_symlink() else path.parent}' first."
         )
     try:
         with temporary_beside(target) as temporary:
