@@ -61,7 +61,7 @@ def floor_of(name):
     rooms = {
         "config": "checks looks recipe training painting presets",
         "pictures": "reading writing colors",
-        "losses": "equations",
+        "losses": "statistics norms equations codes terms",
         "networks": "canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",
