@@ -16,7 +16,7 @@ from tfstyle.pictures import read_image, resize
 
 CONTENT = ("block2_conv2", "block4_pool", "block5_conv4")
 STYLE = ("block1_conv1", "block3_conv1", "block5_conv1")
-ALL = {*CONTENT, *STYLE}
+ALL = (*CONTENT, *STYLE)
 
 
 def pictures(count=2, height=48, width=35, seed=0):
@@ -63,19 +63,16 @@ def convolved(monkeypatch):
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_extractor_agrees_with_plain_keras(call, tiny_network, pooling):
-    seen = call(FeatureExtractor(tiny_network, CONTENT, STYLE, pooling), pictures())
+    seen = call(FeatureExtractor(tiny_network, ALL, pooling), pictures())
     expected = plain_keras(tiny_network, ALL, pooling)(pictures())
-    assert tuple(seen["content"]) == CONTENT
-    assert tuple(seen["style"]) == STYLE
-    for name in CONTENT:
-        assert_close(seen["content"][name], expected[name])
-    for name in STYLE:
-        assert_close(seen["style"][name], gram_matrix(expected[name]))
+    assert set(seen) == set(ALL)
+    for name in ALL:
+        assert_close(seen[name], expected[name])
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_gradient_agrees_with_plain_keras(call, tiny_network, pooling):
-    extractor = FeatureExtractor(tiny_network, CONTENT, STYLE, pooling)
+    extractor = FeatureExtractor(tiny_network, ALL, pooling)
     plain = plain_keras(tiny_network, ALL, pooling)
 
     def loss(content, style):
@@ -85,7 +82,7 @@ def test_gradient_agrees_with_plain_keras(call, tiny_network, pooling):
         with tf.GradientTape() as tape:
             tape.watch(images)
             seen = extractor(images)
-            value = loss(seen["content"].values(), seen["style"].values())
+            value = loss([seen[n] for n in CONTENT], [gram_matrix(seen[n]) for n in STYLE])
         return tape.gradient(value, images)
 
     images = tf.constant(pictures())
@@ -111,38 +108,35 @@ def test_extractor_takes_the_means_off_blue_green_red(tiny_network, rgb, bgr):
     # Filters that pass one channel each, lifted above ReLU.
     network.get_layer("block1_conv1").set_weights([channels, np.full(4, 200, np.float32)])
     picture = np.full((1, 16, 16, 3), rgb, np.float32)
-    seen = FeatureExtractor(network, ("block1_conv1",), ())(picture)["content"]["block1_conv1"]
+    seen = FeatureExtractor(network, ["block1_conv1"])(picture)["block1_conv1"]
     np.testing.assert_allclose(seen[0, 5, 5, :3] - 200, bgr, atol=1e-4)
 
 
-def test_content_and_style_are_left_out_where_not_wanted(call, tiny_network):
-    extractor = FeatureExtractor(tiny_network, CONTENT, STYLE)
-    both = extractor(pictures())
-    style = call(lambda images: extractor(images, content=False), pictures())
-    content = call(lambda images: extractor(images, style=False), pictures())
-    assert style["content"] == {}
-    assert content["style"] == {}
-    assert_close(style["style"]["block5_conv1"], both["style"]["block5_conv1"])
-    assert_close(content["content"]["block5_conv4"], both["content"]["block5_conv4"])
-
-
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("asked", "convolved_channels"),
     [
-        ({}, [3, 4, 4, 6, 6]),  # to block3_conv1
-        ({"content": False}, [3]),  # to block1_conv1
-        ({"style": False}, [3, 4, 4, 6, 6]),
-        ({"content": False, "style": False}, []),
+        (None, [3, 4, 4, 6, 6]),  # to block3_conv1
+        (["block1_conv1"], [3]),
+        (["block3_conv1"], [3, 4, 4, 6, 6]),
+        ([], []),
     ],
 )
-def test_extractor_computes_no_deeper_than_asked(tiny_network, convolved, asked, expected):
-    extractor = FeatureExtractor(tiny_network, ("block3_conv1",), ("block1_conv1",))
-    extractor(pictures(), **asked)
-    assert convolved == expected
+def test_extractor_returns_the_layers_asked_for_and_computes_no_deeper(
+    tiny_network, convolved, asked, convolved_channels
+):
+    layers = ("block3_conv1", "block1_conv1")
+    extractor = FeatureExtractor(tiny_network, layers)
+    whole = extractor(pictures())
+    convolved.clear()
+    seen = extractor(pictures(), layers=asked)
+    assert set(seen) == set(layers if asked is None else asked)
+    assert convolved == convolved_channels
+    for name in seen:
+        np.testing.assert_array_equal(seen[name], whole[name])
 
 
 def test_extractor_holds_no_deeper_layers_and_trains_none(tiny_network):
-    extractor = FeatureExtractor(tiny_network, ("block2_conv1",), ("block1_conv1",))
+    extractor = FeatureExtractor(tiny_network, ["block2_conv1", "block1_conv1"])
     assert list(extractor.strides) == [
         "block1_conv1",
         "block1_conv2",
@@ -153,49 +147,35 @@ def test_extractor_holds_no_deeper_layers_and_trains_none(tiny_network):
     assert extractor.trainable_weights == []
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 31), (47, 100), (33, 18)])
-def test_positions_are_those_of_the_features(call, tiny_network, height, width):
-    layers = ("block1_conv1", "block2_conv1", "block3_pool", "block5_conv4")
-    extractor = FeatureExtractor(tiny_network, layers, ())
-
-    def sizes(images):
-        seen = extractor(images)["content"]
-        real = [ops.shape(seen[name])[1] * ops.shape(seen[name])[2] for name in layers]
-        return [extractor.positions(name, images) for name in layers], real
-
-    said, real = call(sizes, pictures(1, height, width))
-    assert list(map(int, said)) == list(map(int, real))
-    assert real[0] == height * width
-
-
 # Precision
 
 
 def test_bfloat16_gives_float32_gram_matrices_near_those_of_float32(call, tiny_network):
-    full = FeatureExtractor(tiny_network, (), STYLE)(pictures())["style"]
-    half = call(FeatureExtractor(tiny_network, (), STYLE, dtype="mixed_bfloat16"), pictures())
+    full = FeatureExtractor(tiny_network, STYLE)(pictures())
+    half = call(FeatureExtractor(tiny_network, STYLE, dtype="mixed_bfloat16"), pictures())
     for name in STYLE:
-        assert half["style"][name].dtype == tf.float32
-        assert_close(half["style"][name], full[name], tolerance=0.03)
-        assert np.abs(half["style"][name] - full[name]).max() > 0  # bfloat16 indeed
+        grams = [gram_matrix(seen[name]) for seen in (half, full)]
+        assert grams[0].dtype == tf.float32
+        assert_close(*grams, tolerance=0.03)
+        assert np.abs(grams[0] - grams[1]).max() > 0  # bfloat16 indeed
 
 
 def test_bfloat16_rounds_pictures_after_the_means_are_off(tiny_network):
-    extractor = FeatureExtractor(tiny_network, ("block1_conv1",), (), dtype="mixed_bfloat16")
+    extractor = FeatureExtractor(tiny_network, ["block1_conv1"], dtype="mixed_bfloat16")
     kernel, bias = (ops.cast(w, "bfloat16") for w in tiny_network.layers[1].get_weights())
     x = ops.cast(keras.applications.vgg19.preprocess_input(pictures() * 255), "bfloat16")
     expected = ops.relu(ops.conv(x, kernel, padding="same") + bias)
-    assert_close(extractor(pictures())["content"]["block1_conv1"], expected, tolerance=2**-10)
+    assert_close(extractor(pictures())["block1_conv1"], expected, tolerance=2**-10)
 
 
 def test_extractor_is_float32_whatever_the_global_policy(tiny_network):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        seen = FeatureExtractor(tiny_network, ("block1_conv1",), ())(pictures())
+        seen = FeatureExtractor(tiny_network, ["block1_conv1"])(pictures())
     finally:
         keras.config.set_dtype_policy(before)
-    assert seen["content"]["block1_conv1"].dtype == tf.float32
+    assert seen["block1_conv1"].dtype == tf.float32
 
 
 @pytest.mark.parametrize(
@@ -215,7 +195,7 @@ def test_fastest_precision_wants_a_quarter_off(monkeypatch, bfloat16_s, float32_
 def test_extractor_lists_the_layers_where_one_is_unknown(tiny_network):
     text = r"no layer block4_conv9, relu4_2\. Its layers: block1_conv1, .*, block5_pool\.$"
     with pytest.raises(ValueError, match=text):
-        FeatureExtractor(tiny_network, ("block1_conv1", "relu4_2"), ("block4_conv9",))
+        FeatureExtractor(tiny_network, ("block1_conv1", "relu4_2", "block4_conv9"))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +212,7 @@ def test_extractor_needs_convolutions_like_those_of_vgg(wrong):
     network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, **settings)])
     network = keras.Model(network.inputs, network.outputs)
     with pytest.raises(ValueError, match=r"made of 3×3 convolutions .*Received: odd with \(\("):
-        FeatureExtractor(network, ("odd",), ())
+        FeatureExtractor(network, ["odd"])
 
 
 # Weights
@@ -323,12 +303,10 @@ def test_load_network_prefers_its_argument_to_the_variable(monkeypatch, tmp_path
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_extractor_agrees_with_plain_keras_on_vgg(vgg, data, pooling):
     photo = resize(read_image(data / "content" / "city.jpg").rgb, 96)[None]
-    seen = FeatureExtractor(vgg, CONTENT, STYLE, pooling)(photo)
+    seen = FeatureExtractor(vgg, ALL, pooling)(photo)
     expected = plain_keras(vgg, ALL, pooling)(photo)
-    for name in CONTENT:
-        assert_close(seen["content"][name], expected[name])
-    for name in STYLE:
-        assert_close(seen["style"][name], gram_matrix(expected[name]))
+    for name in ALL:
+        assert_close(seen[name], expected[name])
 
 
 @pytest.mark.vgg
@@ -341,8 +319,8 @@ def test_vgg_has_the_mean_activations_of_imagenet_training(vgg, data):
         "block4_conv2": 333,
         "block5_conv1": 49,
     }
-    extractor = FeatureExtractor(vgg, tuple(expected), ())
+    extractor = FeatureExtractor(vgg, expected)
     paths = sorted((data / "photos" / "validation").iterdir())[:4]
-    seen = [extractor(resize(read_image(path).rgb, 256)[None])["content"] for path in paths]
+    seen = [extractor(resize(read_image(path).rgb, 256)[None]) for path in paths]
     means = {name: np.mean([ops.mean(photo[name]) for photo in seen]) for name in expected}
     assert means == pytest.approx(expected, rel=0.25)

@@ -5,12 +5,13 @@ import tensorflow as tf
 from keras import ops
 
 from tfstyle.config import recipe_with
-from tfstyle.losses import content_loss, style_loss, total_variation
-from tfstyle.model import LOSSES, StyleContentModel
+from tfstyle.losses import content_loss, gram_matrix, style_loss, terms_of, total_variation
+from tfstyle.model import StyleContentModel
 from tfstyle.networks import Canvas
 from tfstyle.networks.features import FeatureExtractor
 from tfstyle.optimize.callbacks import StopOnNaN
 
+LOSSES = ("loss", "content_loss", "style_loss", "total_variation")
 RECIPE = recipe_with(
     content_layers=("block2_conv1", "block3_conv1"),
     content_layer_weights=(0.3, 0.7),
@@ -28,12 +29,12 @@ def pictures(count, height=24, width=20, seed=0):
 
 @pytest.fixture
 def extractor(tiny_network):
-    return FeatureExtractor(tiny_network, RECIPE.content_layers, RECIPE.style_layers)
+    return FeatureExtractor(tiny_network, RECIPE.layers)
 
 
 @pytest.fixture
 def model(extractor):
-    model = StyleContentModel(Canvas(24, 20), extractor, RECIPE)
+    model = StyleContentModel(Canvas(24, 20), extractor, terms_of(RECIPE))
     model.set_style([pictures(1, 40, 30, seed=1)])
     model.stylizer.paint(pictures(1, seed=2))
     return model
@@ -52,13 +53,13 @@ def two_layers():
 def test_losses_of_is_the_weighted_sum_of_every_layer(model, extractor):
     stylized, content = pictures(1, seed=3), pictures(1, seed=4)
     losses = model.losses_of(stylized, content)
-    seen, kept = extractor(stylized), extractor(content)["content"]
+    seen, kept = extractor(stylized), extractor(content)
     expected_content = sum(
-        w * content_loss(seen["content"][n], kept[n], "relative")
+        w * content_loss(seen[n], kept[n], "relative")
         for n, w in zip(RECIPE.content_layers, (0.3, 0.7), strict=True)
     )
     expected_style = sum(
-        0.5 * style_loss(seen["style"][n], model.style_targets[n], "relative")
+        0.5 * style_loss(gram_matrix(seen[n]), model.style_targets["style_loss"][n], "relative")
         for n in RECIPE.style_layers
     )
     variation = total_variation(stylized, "smooth")
@@ -76,7 +77,7 @@ def test_losses_of_the_content_itself_has_no_content_loss(model):
 
 
 def test_losses_of_before_set_style_says_so(extractor):
-    model = StyleContentModel(Canvas(24, 20), extractor, RECIPE)
+    model = StyleContentModel(Canvas(24, 20), extractor, terms_of(RECIPE))
     with pytest.raises(ValueError, match=r"no style to teach\. Call `set_style`"):
         model.losses_of(pictures(1), pictures(1))
 
@@ -93,8 +94,8 @@ def test_set_content_spares_looking_at_the_batch(model):
 def test_set_style_weighs_paintings_of_different_sizes(model, extractor):
     first, second = pictures(1, 40, 30, seed=7), pictures(1, 18, 50, seed=8)
     model.set_style([first, second], [3.0, 1.0])
-    for layer, target in model.style_targets.items():
-        grams = [extractor(p, content=False)["style"][layer] for p in (first, second)]
+    for layer, target in model.style_targets["style_loss"].items():
+        grams = [gram_matrix(extractor(p)[layer]) for p in (first, second)]
         np.testing.assert_allclose(target, 0.75 * grams[0] + 0.25 * grams[1], rtol=1e-5)
 
 
@@ -108,7 +109,7 @@ def test_fit_on_one_picture_lowers_the_loss_of_a_canvas(model):
 
 def test_fit_teaches_a_network_on_a_dataset(extractor):
     network = two_layers()
-    model = StyleContentModel(network, extractor, RECIPE)
+    model = StyleContentModel(network, extractor, terms_of(RECIPE))
     model.set_style([pictures(1, 40, 30, seed=1)])
     model.compile(keras.optimizers.Adam(0.01))
     photographs = tf.data.Dataset.from_tensor_slices(pictures(16)).batch(4).repeat()
@@ -136,10 +137,10 @@ def test_fit_reports_the_latest_step_not_a_mean(model):
 
 
 def test_fit_scales_the_loss_under_mixed_float16(extractor):
-    model = StyleContentModel(two_layers(), extractor, RECIPE, dtype="mixed_float16")
+    model = StyleContentModel(two_layers(), extractor, terms_of(RECIPE), dtype="mixed_float16")
     model.set_style([pictures(1, 40, 30, seed=1)])
     model.compile(keras.optimizers.SGD(0.1))
-    plain = StyleContentModel(keras.models.clone_model(model.stylizer), extractor, RECIPE)
+    plain = StyleContentModel(keras.models.clone_model(model.stylizer), extractor, terms_of(RECIPE))
     plain.stylizer.set_weights(model.stylizer.get_weights())
     plain.set_style([pictures(1, 40, 30, seed=1)])
     plain.compile(keras.optimizers.SGD(0.1))

@@ -67,14 +67,15 @@ def test_a_run_lowers_the_loss_and_repeats_exactly(optimizer):
 
 
 def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
+    from tfstyle.losses import terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks import Canvas
     from tfstyle.networks.features import FeatureExtractor
 
     recipe, watch = recipe_with(**SMALL, optimizer="lbfgs"), Watch()
     result = optimize_image(picture(), [picture(seed=1)], recipe, callbacks=[watch])
-    extractor = FeatureExtractor(tiny_network, recipe.content_layers, recipe.style_layers)
-    model = StyleContentModel(Canvas(32, 40), extractor, recipe)
+    extractor = FeatureExtractor(tiny_network, recipe.layers)
+    model = StyleContentModel(Canvas(32, 40), extractor, terms_of(recipe))
     model.set_style([picture(seed=1)[None]])
     loss = float(model.losses_of(result[None], picture()[None])["loss"])
     assert loss == pytest.approx(min(watch.losses), rel=1e-4)

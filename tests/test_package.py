@@ -61,7 +61,7 @@ def floor_of(name):
     rooms = {
         "config": "checks looks recipe training painting presets",
         "pictures": "files reading writing colors",
-        "losses": "gradients equations",
+        "losses": "gradients statistics norms equations codes terms",
         "networks": "canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",

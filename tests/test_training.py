@@ -190,7 +190,8 @@ def test_card_tells_styles_settings_and_losses(finished):
     settings = {k: value for k, value in card["training"].items() if k not in counts}
     assert card["training"] == settings | counts
     assert TrainConfig.from_json(json.dumps(settings)) == training_with(**LONG)
-    assert set(card["losses"]) == {"loss", "content_loss", "style_loss", "total_variation"}
+    names = {"loss", "content_loss", "style_loss", "total_variation", "grid"}
+    assert set(card["losses"]) == names
     assert card["losses"]["loss"] == pytest.approx(np.mean(losses), rel=1e-3)
     assert card["versions"] == {"tfstyle": __version__, "keras": keras.__version__}
 

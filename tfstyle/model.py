@@ -3,17 +3,16 @@
 import keras
 from keras import ops
 
-from tfstyle.losses.equations import content_loss, grid_variation, style_loss, total_variation
-
-LOSSES = ("loss", "content_loss", "style_loss", "total_variation")
+from tfstyle.losses import Seen
 
 
 class StyleContentModel(keras.Model):
-    """Teach a stylizer to keep the content of pictures and take on a style.
+    """Teach a stylizer what terms ask for: as a rule, to keep the content of pictures and take on
+    a style.
 
     `compile` it with a Keras optimizer and `fit` it on content pictures: a dataset of one picture
-    optimizes a `Canvas`, a dataset of photographs trains a network. Metrics are `content_loss`,
-    `style_loss`, `total_variation` (each before its weight) and `loss`, of the latest step.
+    optimizes a `Canvas`, a dataset of photographs trains a network. Metrics, of the latest step,
+    are each term's loss before its weight, by the term's name, and their weighted sum, `loss`.
 
     A dataset for a network of several styles gives tuples of pictures and the style weights
     `(batch, num_styles)` to paint them with.
@@ -21,27 +20,44 @@ class StyleContentModel(keras.Model):
     Args:
         stylizer: Keras layer or model from content pictures to stylized ones, both
             `(batch, height, width, 3)` in [0, 1].
-        extractor: `FeatureExtractor` with the recipe's layers.
-        recipe: `Recipe` or `TrainConfig`; its losses and their weights are used here.
-        layer_metrics: Whether the style loss of each layer is a metric as well, `style_loss/LAYER`.
+        extractor: `FeatureExtractor` with the terms' layers.
+        terms: List of `tfstyle.losses.Term`: what `terms_of` a recipe returns, and others.
+        layer_metrics: Whether what terms report of single layers is a metric as well,
+            `style_loss/LAYER`.
+
+    Raises:
+        ValueError: If two terms have the same name, one is called `loss`, or the extractor lacks a
+            term's layer.
 
     Example:
 
     ```python
-    model = StyleContentModel(Canvas(288, 512), extractor, recipe)
+    model = StyleContentModel(Canvas(288, 512), extractor, terms_of(recipe))
     model.set_style([painting])
     model.compile(keras.optimizers.Adam(0.02))
     model.fit(photographs, steps_per_epoch=500)
     ```
     """
 
-    def __init__(self, stylizer, extractor, recipe, layer_metrics=False, **kwargs):
+    def __init__(self, stylizer, extractor, terms, layer_metrics=False, **kwargs):
         super().__init__(autocast=False, **kwargs)  # pictures stay float32 under every policy
-        self.stylizer, self.extractor, self.recipe = stylizer, extractor, recipe
+        self.stylizer, self.extractor, self.terms = stylizer, extractor, tuple(terms)
+        names = ["loss", *(term.name for term in self.terms)]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                "Terms must have different names, none of them 'loss', which is their sum. "
+                f"Received: {', '.join(names[1:])}."
+            )
+        if missing := set(self._layers_of()).difference(extractor.layers):
+            raise ValueError(
+                f"The extractor must return the terms' layers. Received: layers="
+                f"{extractor.layers}, without {', '.join(sorted(missing))}."
+            )
+        if layer_metrics:
+            names += [name for term in self.terms for name in term.names if name not in names]
         self.style_targets = None
-        self.content_targets = None
-        names = [f"style_loss/{layer}" for layer in extractor.style_layers if layer_metrics]
-        self._latest = {name: keras.metrics.Mean(name) for name in (*LOSSES, *names)}
+        self.content_targets = self.photographs = None
+        self._latest = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
 
     def set_style(self, images, weights=None):
@@ -51,15 +67,14 @@ class StyleContentModel(keras.Model):
             images: Paintings, float tensors `(1, height, width, 3)` in [0, 1], each of any size.
             weights: A weight for each; they are scaled to sum to 1. Default: equal ones.
 
-        The target is the weighted mean of their Gram matrices, which has the same gradient as
-        the weighted mean of their losses.
+        The target is the weighted mean of their summaries. Of Gram matrices it has the same
+        gradient as the weighted mean of the losses.
         """
         weights = weights or [1.0] * len(images)
-        grams = [self.extractor(image, content=False)["style"] for image in images]
-        self.style_targets = {
-            layer: sum(w / sum(weights) * g[layer] for w, g in zip(weights, grams, strict=True))
-            for layer in self.extractor.style_layers
-        }
+        self.style_targets = keras.tree.map_structure(
+            lambda *each: sum(w / sum(weights) * one for w, one in zip(weights, each, strict=True)),
+            *(self.summaries(image) for image in images),
+        )
 
     def set_styles(self, images):
         """Look at the paintings of a network of several styles, once, each a style of its own.
@@ -67,15 +82,23 @@ class StyleContentModel(keras.Model):
         Args:
             images: As for `set_style`, in the order of the style weights.
         """
-        grams = [self.extractor(image, content=False)["style"] for image in images]
-        self.style_targets = {
-            layer: ops.concatenate([gram[layer] for gram in grams])
-            for layer in self.extractor.style_layers
-        }
+        self.style_targets = keras.tree.map_structure(
+            lambda *each: ops.concatenate(each), *(self.summaries(image) for image in images)
+        )
 
     def set_content(self, image):
         """Look at a content picture, once, in place of looking at every batch anew."""
-        self.content_targets = self.extractor(image, style=False)["content"]
+        self.photographs = image
+        self.content_targets = self.extractor(image, layers=self._layers_of("content"))
+
+    def summaries(self, images):
+        """Return what each style term remembers of paintings, by its name.
+
+        Args:
+            images: Float tensor `(count, height, width, 3)` in [0, 1].
+        """
+        features = self.extractor(images, layers=self._layers_of("style"))
+        return {term.name: term.summary(features) for term in self.terms if term.against == "style"}
 
     def call(self, content, training=None):
         images, style_weights = _unpack(content)
@@ -86,51 +109,44 @@ class StyleContentModel(keras.Model):
     def losses_of(self, stylized, content):
         """Return `{name: float32 scalar}` for stylized pictures and their content.
 
-        Names are `LOSSES` and, for each style layer, `style_loss/LAYER`.
+        Names are those of the metrics, of single layers as well.
 
         Raises:
             ValueError: If there is no style yet.
         """
-        if self.style_targets is None:
-            raise ValueError("The model has no style to teach. Call `set_style` first.")
-        recipe, targets, styles = self.recipe, self.content_targets, self.style_targets
         images, style_weights = _unpack(content)
-        seen = self.extractor(stylized)
-        if targets is None:  # apart from the stylized pictures: not as deep, and no gradient
-            targets = self.extractor(images, style=False)["content"]
+        styles = self.style_targets
+        if styles is None and any(term.against == "style" for term in self.terms):
+            raise ValueError("The model has no style to teach. Call `set_style` first.")
+        features = self.extractor(stylized, layers=self._layers_of())
+        if self.content_targets is None:
+            # Apart from the stylized pictures: not as deep, and no gradient.
+            layers = self._layers_of("content")
+            targets = self.extractor(images, layers=layers) if layers else {}
+        else:
+            images, targets = self.photographs, self.content_targets
         if style_weights is not None:
-            styles = {
-                layer: ops.einsum("bn,ncd->bcd", style_weights, gram)
-                for layer, gram in styles.items()
-            }
-        height, width = ops.shape(stylized)[1:3]
-        losses = {
-            f"style_loss/{layer}": style_loss(
-                seen["style"][layer],
-                styles[layer],
-                recipe.style_norm,
-                positions=self.extractor.positions(layer, stylized),
-                pixels=height * width,
+            styles = keras.tree.map_structure(
+                lambda each: ops.einsum("bn,n...->b...", style_weights, each), styles
             )
-            for layer in self.extractor.style_layers
-        }
-        losses["content_loss"] = sum(
-            weight * content_loss(seen["content"][layer], targets[layer], recipe.content_norm)
-            for layer, weight in recipe.layer_weights("content").items()
-        )
-        losses["style_loss"] = sum(
-            weight * losses[f"style_loss/{layer}"]
-            for layer, weight in recipe.layer_weights("style").items()
-        )
-        losses["total_variation"] = total_variation(stylized, recipe.tv_norm)
-        losses["loss"] = (
-            recipe.content_weight * losses["content_loss"]
-            + recipe.style_weight * losses["style_loss"]
-            + recipe.tv_weight * losses["total_variation"]
-        )
-        if recipe.grid_weight:
-            losses["loss"] += recipe.grid_weight * grid_variation(stylized)
+        seen = Seen(pictures=stylized, photographs=images, features=features)
+        return self._sum(seen, targets, styles)
+
+    def _sum(self, seen, content_targets, style_targets):
+        """Return the losses by name for what is seen and compared with."""
+        losses = {}
+        for term in self.terms:
+            style = (style_targets or {}).get(term.name)
+            target = {None: None, "content": content_targets, "style": style}[term.against]
+            losses |= term.losses(seen, target)
+        # After all of them: TensorFlow rounds otherwise where sums begin in between.
+        losses["loss"] = sum(term.weight * losses[term.name] for term in self.terms)
         return losses
+
+    def _layers_of(self, against=None):
+        """Return the layers of all terms, or of those held against content or style."""
+        terms = [term for term in self.terms if against in (None, term.against)]
+        return tuple(dict.fromkeys(layer for term in terms for layer in term.layers))
 
     def _maybe_symbolic_build(self, *args, **kwargs):
         """Build nothing, where Keras would look at a batch first, and fail if it comes in parts on

@@ -36,16 +36,15 @@ def pictures(paths, every, count, size):
 
 
 def losses(network, photos, paintings, options):
+    from tfstyle.losses import terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks import FeatureExtractor, load_network
 
     config = training_with("default")
-    extractor = FeatureExtractor(
-        load_network(config.network), config.content_layers, config.style_layers
-    )
+    extractor = FeatureExtractor(load_network(config.network), config.layers)
     rows = []
     for name, painting in paintings.items():
-        model = StyleContentModel(None, extractor, config)
+        model = StyleContentModel(None, extractor, terms_of(config))
         model.set_style([painting[None]])
         code = network.encode(painting[None])
         values = []

@@ -104,15 +104,14 @@ def tfstyle_step(network, config, precision, images, style):
     """Return a training step of tfstyle as `fit` runs it."""
     import keras
 
+    from tfstyle.losses import terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks import GENERATORS
     from tfstyle.networks.features import FeatureExtractor
 
     generator = GENERATORS[config.architecture](dtype=precision)
-    extractor = FeatureExtractor(
-        network, config.content_layers, config.style_layers, dtype=precision
-    )
-    model = StyleContentModel(generator, extractor, config)
+    extractor = FeatureExtractor(network, config.layers, dtype=precision)
+    model = StyleContentModel(generator, extractor, terms_of(config))
     model.set_style([style])
     model.compile(keras.optimizers.Adam(1e-3))
     return lambda: model.train_on_batch(images)

@@ -44,15 +44,14 @@ def tutorial_step(network, content, style):
 def tfstyle_step(network, content, style, precision):
     """Return what the optimizers of tfstyle call."""
     from tfstyle.config import recipe_with
+    from tfstyle.losses import terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks import Canvas
     from tfstyle.networks.features import FeatureExtractor
 
     recipe = recipe_with("tutorial")
-    extractor = FeatureExtractor(
-        network, recipe.content_layers, recipe.style_layers, dtype=precision
-    )
-    model = StyleContentModel(Canvas(*content.shape[1:3]), extractor, recipe)
+    extractor = FeatureExtractor(network, recipe.layers, dtype=precision)
+    model = StyleContentModel(Canvas(*content.shape[1:3]), extractor, terms_of(recipe))
     model.set_content(content)
     model.set_style([style])
     model.stylizer.paint(content)

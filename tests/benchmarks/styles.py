@@ -85,15 +85,14 @@ def losses(options):
     import dataclasses
 
     from tfstyle.config import Losses, Recipe, training_with
+    from tfstyle.losses import terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks.features import FeatureExtractor, load_network
     from tfstyle.optimize.picture import optimize_image
 
     config = training_with("default")
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Losses)}
-    extractor = FeatureExtractor(
-        load_network(config.network), config.content_layers, config.style_layers
-    )
+    extractor = FeatureExtractor(load_network(config.network), config.layers)
     photos = photographs(options)
 
     def mean_losses(model, pictures):
@@ -108,7 +107,7 @@ def losses(options):
             continue
         painting = read_image(found[0]).rgb
         painting = resize(painting, config.style_size)
-        model = StyleContentModel(None, extractor, config)
+        model = StyleContentModel(None, extractor, terms_of(config))
         model.set_style([painting[None]])
         network = {key: painted(style, rgb) for key, rgb in photos.items()}
         rows = {"photograph": photos, "network": network}

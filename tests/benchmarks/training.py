@@ -18,7 +18,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from tfstyle.model import LOSSES
 from tfstyle.training.data import Photos
 from tfstyle.training.feed_forward import train
 
@@ -40,12 +39,12 @@ class Quality(keras.callbacks.Callback):
         self.step += 1
         if self.step % self.every and self.step != 10:
             return
-        rows = []
+        rows, names = [], ("loss", "content_loss", "style_loss")
         for crop in self.crops:
             painted = self.model.stylizer(crop[None])
             losses = self.model.losses_of(painted, crop[None])
-            rows.append([float(losses[name]) for name in LOSSES])
-        means = dict(zip(LOSSES, np.mean(rows, axis=0), strict=True))
+            rows.append([float(losses[name]) for name in names])
+        means = dict(zip(names, np.mean(rows, axis=0), strict=True))
         print(
             f"  {self.step:5} steps {self.spent / 60:6.2f} min  loss {means['loss']:.3f}  "
             f"content {means['content_loss']:.3f}  style {means['style_loss']:.4f}",

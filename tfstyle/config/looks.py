@@ -82,6 +82,11 @@ class Losses:
                     f"`{field}` must not be negative. Received: {field}={getattr(self, field)}."
                 )
 
+    @property
+    def layers(self):
+        """Names of all layers that are looked at."""
+        return tuple(dict.fromkeys((*self.content_layers, *self.style_layers)))
+
     def layer_weights(self, kind):
         """Return `{layer: weight}` for `kind`, `"content"` or `"style"`."""
         layers = getattr(self, f"{kind}_layers")

@@ -1,23 +1,33 @@
-"""Losses: the equations, and the model that sums them and takes the gradient."""
+"""Losses: equations as pure functions, and terms, the objects that a model sums."""
 
+from tfstyle.losses.codes import code_size, contrast_loss
 from tfstyle.losses.equations import (
-    CONTENT_NORMS,
-    STYLE_NORMS,
-    TV_NORMS,
     content_loss,
-    gram_matrix,
     grid_variation,
+    moments_loss,
+    normed_content_loss,
     style_loss,
     total_variation,
 )
+from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
+from tfstyle.losses.statistics import channel_moments, gram_matrix
+from tfstyle.losses.terms import Seen, Term, terms_of
 
 __all__ = [
     "CONTENT_NORMS",
     "STYLE_NORMS",
     "TV_NORMS",
+    "Seen",
+    "Term",
+    "channel_moments",
+    "code_size",
     "content_loss",
+    "contrast_loss",
     "gram_matrix",
     "grid_variation",
+    "moments_loss",
+    "normed_content_loss",
     "style_loss",
+    "terms_of",
     "total_variation",
 ]

@@ -2,77 +2,16 @@
 
 from keras import ops
 
-from tfstyle.losses.gradients import with_gradient
-
-
-def gram_matrix(features):
-    """Correlate the channels of a feature map, forgetting where they fired.
-
-    Args:
-        features: Float tensor `(batch, height, width, channels)`, any range.
-
-    Returns:
-        Float32 tensor `(batch, channels, channels)`: a mean over positions, so that pictures of
-        any size compare.
-
-    Raises:
-        ValueError: If `features` does not have four axes.
-
-    Example:
-
-    >>> tuple(gram_matrix(ops.ones((1, 4, 4, 2))).shape)
-    (1, 2, 2)
-
-    Source: Gatys et al. (2015), eq. 3, https://arxiv.org/abs/1508.06576.
-    Departs from it: a mean over positions, where the paper sums.
-    """
-    if len(features.shape) != 4:
-        raise ValueError(
-            "`features` must have the axes (batch, height, width, channels). "
-            f"Received: shape={tuple(features.shape)}."
-        )
-    batch, height, width, channels = ops.shape(features)
-    flat = ops.reshape(features, (batch, height * width, channels))
-    return _gram(flat, ops.cast(height * width, "float32"))
-
-
-def _gram_gradient(upstream, gram, flat, positions):
-    """Return the gradient of `_gram`, F(S + Sᵀ)/N, in the features' dtype: the general one would
-    carry float32 copies of half-precision features back and take four times as long."""
-    both = (upstream + ops.transpose(upstream, (0, 2, 1))) / positions
-    return ops.matmul(flat, ops.cast(both, flat.dtype))
-
-
-@with_gradient(_gram_gradient)
-def _gram(flat, positions):
-    """Correlate the channels of flat features `(batch, positions, channels)`."""
-    precise = ops.cast(flat, "float32")
-    return ops.matmul(ops.transpose(precise, (0, 2, 1)), precise) / positions
-
-
-CONTENT_NORMS = {
-    "mean": lambda difference, target: ops.mean(difference**2),
-    "half_mean": lambda difference, target: ops.mean(difference**2) / 2,
-    "sum": lambda difference, target: _sum_per_picture(difference**2),
-    "half_sum": lambda difference, target: _sum_per_picture(difference**2) / 2,
-    "relative": lambda difference, target: ops.mean(
-        ops.sum(difference**2, axis=(1, 2, 3)) / _guarded(ops.sum(target**2, axis=(1, 2, 3)))
-    ),
-}
+from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS, relative_square
 
 
 def content_loss(features, target, norm="mean"):
     """Compare two feature maps place by place.
 
-    With F the features and F' the target's, of N positions and C channels, averaged over the
-    batch: `"mean"` Σ(F − F')² / (N·C), the TensorFlow tutorial's; `"half_mean"` the half of it,
-    StyleFusion's; `"sum"` Σ(F − F')², early Keras'; `"half_sum"` the half of it, Gatys' 2016;
-    `"relative"` Σ(F − F')² / ΣF'², which needs no weight of its own for each layer.
-
     Args:
         features: Float tensor `(batch, height, width, channels)`.
         target: Float tensor of the same shape.
-        norm: A key of `CONTENT_NORMS`.
+        norm: A key of `CONTENT_NORMS`, which says what each is.
 
     Returns:
         Float32 scalar.
@@ -90,36 +29,39 @@ def content_loss(features, target, norm="mean"):
     return CONTENT_NORMS[norm](features - target, target)
 
 
-STYLE_NORMS = {
-    "mean": lambda d, target, c, n, p: ops.mean(d**2),
-    "gatys": lambda d, target, c, n, p: _sum_per_picture(d**2) / (4 * c**2),
-    "pixels": lambda d, target, c, n, p: _sum_per_picture(d**2) * n**2 / (4 * 3**2 * p**2),
-    "channels": lambda d, target, c, n, p: ops.mean(d**2) * n / c,
-    "relative": lambda d, target, c, n, p: ops.mean(
-        ops.sum(d**2, axis=(1, 2)) / _guarded(ops.sum(target**2, axis=(1, 2)))
-    ),
-}
+def normed_content_loss(features, target, epsilon=1.0):
+    """Compare two feature maps whose channels have mean 0 and variance 1, place by place.
+
+    What is kept so is where things are and how they stand out, whatever the painting's colors and
+    contrasts do to their features.
+
+    Args:
+        features: Float tensor `(batch, height, width, channels)`.
+        target: Float tensor of the same shape.
+        epsilon: Added to the variance, so that channels that hardly fire do not count.
+
+    Returns:
+        Float32 scalar Σ(F − F')² / ΣF'², averaged over the batch.
+
+    Example:
+
+    >>> x = ops.reshape(ops.arange(8.0), (1, 2, 2, 2))
+    >>> float(normed_content_loss(x + 5, x))
+    0.0
+    """
+    features, target = _normed(features, epsilon), _normed(target, epsilon)
+    return relative_square(features - target, target)
 
 
 def style_loss(gram, target, norm="mean", positions=1, pixels=1):
     """Compare two Gram matrices.
 
-    With A and A' the matrices (means over positions, see `gram_matrix`), C their channels, N the
-    positions they were taken over and P the pixels of the picture; published forms that sum over
-    positions, G = N·A, are written in A, so that a painting may have a size of its own:
-
-    - `"mean"`: mean (A − A')², the TensorFlow tutorial's;
-    - `"gatys"`: Σ(G − G')² / (4·N²·C²), of Gatys et al. and StyleFusion;
-    - `"pixels"`: Σ(G − G')² / (4·3²·P²), early Keras';
-    - `"channels"`: mean (G − G')² / (C·N), the five-layer lesson's;
-    - `"relative"`: Σ(A − A')² / ΣA'², which needs no weight of its own for each layer.
-
     Args:
-        gram: Float tensor `(batch, channels, channels)`.
+        gram: Float tensor `(batch, channels, channels)`, a mean over positions (`gram_matrix`).
         target: Float tensor of that shape, or with a batch of 1.
-        norm: A key of `STYLE_NORMS`.
-        positions: N, height × width of the feature map; used by `"pixels"` and `"channels"`.
-        pixels: P, height × width of the picture; used by `"pixels"`.
+        norm: A key of `STYLE_NORMS`, which says what each is.
+        positions: Height × width of the feature map; used by `"pixels"` and `"channels"`.
+        pixels: Height × width of the picture; used by `"pixels"`.
 
     Returns:
         Float32 scalar, averaged over the batch.
@@ -135,39 +77,40 @@ def style_loss(gram, target, norm="mean", positions=1, pixels=1):
     _check_norm(norm, STYLE_NORMS)
     gram, target = ops.cast(gram, "float32"), ops.cast(target, "float32")
     positions, pixels = ops.cast(positions, "float32"), ops.cast(pixels, "float32")
-    return STYLE_NORMS[norm](gram - target, target, gram.shape[-1], positions, pixels)
+    return STYLE_NORMS[norm](gram - target, target, positions, pixels)
 
 
-TV_NORMS = {
-    "absolute": lambda image: (
-        _sum_per_picture(ops.abs(_down(image))) + _sum_per_picture(ops.abs(_right(image)))
-    ),
-    "power": lambda image: _sum_per_picture(
-        (_down(image * 255)[:, :, :-1] ** 2 + _right(image * 255)[:, :-1] ** 2) ** 1.25
-    ),
-    "smooth": lambda image: sum(
-        weight * ops.mean(difference**2)
-        for weight, difference in (
-            (1 / 3, _down(image)),
-            (1 / 3, _right(image)),
-            (1 / 12, _down(image)[:, :, :-1] + _right(image)[:, 1:]),
-            (1 / 12, _down(image)[:, :, :-1] - _right(image)[:, :-1]),
-        )
-    ),
-}
+def moments_loss(moments, target):
+    """Compare means and deviations of channels.
+
+    Args:
+        moments: Means and deviations, float tensors `(batch, channels)`, see `channel_moments`.
+        target: The same of the painting, or with a batch of 1.
+
+    Returns:
+        Float32 scalar: Σ(μ − μ')² / Σμ'² + Σ(σ − σ')² / Σσ'², averaged over the batch.
+
+    Example:
+
+    >>> ones = ops.ones((1, 2))
+    >>> float(moments_loss((ones, 2 * ones), (ones, ones)))
+    1.0
+
+    Source: Huang and Belongie (2017), https://arxiv.org/abs/1703.06868.
+    Departs from it: errors are relative, so that layers need no weights of their own.
+    """
+    return sum(
+        relative_square(ops.cast(mine, "float32") - theirs, ops.cast(theirs, "float32"))
+        for mine, theirs in zip(moments, target, strict=True)
+    )
 
 
 def total_variation(image, norm="absolute"):
     """Measure how much neighboring pixels differ.
 
-    With dx and dy the differences to the right and lower neighbor: `"absolute"` Σ|dx| + Σ|dy|,
-    as `tf.image.total_variation` sums it; `"power"` Σ(dx² + dy²)^1.25 of pixels in 0–255, early
-    Keras'; `"smooth"` the mean square of dx, dy and both diagonal differences, weighted 4 to 1
-    (1/3 and 1/12) as in the nine-point Laplacian, so that no direction is preferred.
-
     Args:
         image: Float tensor `(batch, height, width, 3)`, [0, 1].
-        norm: A key of `TV_NORMS`.
+        norm: A key of `TV_NORMS`, which says what each is.
 
     Returns:
         Float32 scalar, averaged over the batch.
@@ -179,9 +122,6 @@ def total_variation(image, norm="absolute"):
 
     >>> float(total_variation(ops.ones((1, 4, 4, 3))))
     0.0
-
-    Source of `"smooth"`: the nine-point stencil of crowsonkb/style-transfer-pytorch.
-    Departs from it: each neighbor is counted once.
     """
     _check_norm(norm, TV_NORMS)
     return TV_NORMS[norm](ops.cast(image, "float32"))
@@ -217,21 +157,10 @@ def grid_variation(image, period=4, window=32):
     return ops.mean((means - ops.mean(means, (2, 4), keepdims=True)) ** 2)
 
 
-def _down(image):
-    return image[:, 1:] - image[:, :-1]
-
-
-def _right(image):
-    return image[:, :, 1:] - image[:, :, :-1]
-
-
-def _sum_per_picture(values):
-    return ops.sum(values) / ops.cast(ops.shape(values)[0], "float32")
-
-
-def _guarded(denominator):
-    """Keep a division by an all-zero target finite."""
-    return ops.maximum(denominator, 1e-12)
+def _normed(features, epsilon):
+    features = ops.cast(features, "float32")
+    features = features - ops.mean(features, (1, 2), keepdims=True)
+    return features * ops.rsqrt(ops.mean(features**2, (1, 2), keepdims=True) + epsilon)
 
 
 def _check_norm(norm, norms):

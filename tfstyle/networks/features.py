@@ -10,7 +10,6 @@ import keras
 from keras import ops
 
 from tfstyle.config import LAYERS
-from tfstyle.losses import gram_matrix
 from tfstyle.losses.gradients import with_gradient
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
@@ -92,39 +91,34 @@ class FeatureExtractor(keras.layers.Layer):
 
     Args:
         network: A VGG (`load_network`): a chain of 3×3 convolutions with ReLU and 2×2 poolings.
-        content_layers: Names of layers whose features are wanted.
-        style_layers: Names of layers whose Gram matrices are wanted.
+        layers: Names of layers whose features are wanted.
         pooling: `"max"` or `"average"`.
         dtype: Keras dtype policy of the convolutions, such as `"mixed_bfloat16"`.
 
     Call arguments:
         images: Float tensor `(batch, height, width, 3)`, RGB in [0, 1], at least 16 px a side.
-        content: Whether to return features.
-        style: Whether to return Gram matrices.
+        layers: Names of those of the layers that are wanted this time. Default: all.
 
     Returns:
-        `{"content": {layer: features}, "style": {layer: gram}}`; features
-        `(batch, height', width', channels)`, Gram matrices `(batch, channels, channels)` in
-        float32. The network is computed no deeper than the last layer asked for.
+        `{layer: features}` in the order of the network, `(batch, height', width', channels)` in
+        the dtype of the convolutions. The network is computed no deeper than asked for.
 
     Raises:
         ValueError: If a layer's name is unknown; all names are listed.
     """
 
-    def __init__(self, network, content_layers, style_layers, pooling="max", **kwargs):
+    def __init__(self, network, layers, pooling="max", **kwargs):
         kwargs.setdefault("dtype", "float32")
         # Without autocast, so that pictures are not rounded before the means are taken off.
         super().__init__(trainable=False, autocast=False, **kwargs)
-        self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
-        self.pooling = pooling
+        self.layers, self.pooling = tuple(dict.fromkeys(layers)), pooling
         names = [layer.name for layer in network.layers[1:]]
-        wanted = {*self.content_layers, *self.style_layers}
-        if unknown := wanted.difference(names):
+        if unknown := set(self.layers).difference(names):
             raise ValueError(
                 f"The loss network has no layer {', '.join(sorted(unknown))}. "
                 f"Its layers: {', '.join(names)}."
             )
-        last = max(names.index(name) for name in wanted)
+        last = max((names.index(name) for name in self.layers), default=-1)
         self.strides, self._convolutions, stride = {}, {}, 1
         for layer in network.layers[1 : last + 2]:
             if isinstance(layer, keras.layers.Conv2D):
@@ -147,8 +141,8 @@ class FeatureExtractor(keras.layers.Layer):
             self.strides[layer.name] = stride
         self.built = True
 
-    def call(self, images, content=True, style=True):
-        wanted = {*(self.content_layers if content else ()), *(self.style_layers if style else ())}
+    def call(self, images, layers=None):
+        wanted = set(self.layers if layers is None else layers)
         features, x = {}, self._preprocess(images)
         for name in self.strides:
             if len(features) == len(wanted):
@@ -161,15 +155,7 @@ class FeatureExtractor(keras.layers.Layer):
                 x = ops.average_pool(x, 2, 2)
             if name in wanted:
                 features[name] = x
-        return {
-            "content": {name: features[name] for name in self.content_layers if content},
-            "style": {name: gram_matrix(features[name]) for name in self.style_layers if style},
-        }
-
-    def positions(self, layer, image):
-        """Return height × width of a layer's features for pictures of the shape of `image`."""
-        height, width = ops.shape(image)[1:3]
-        return (height // self.strides[layer]) * (width // self.strides[layer])
+        return features
 
     def _preprocess(self, images):
         bgr = ops.cast(images, "float32")[..., ::-1] * 255

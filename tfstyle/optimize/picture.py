@@ -5,7 +5,8 @@ import functools
 import keras
 import numpy as np
 
-from tfstyle.model import LOSSES, StyleContentModel
+from tfstyle.losses import terms_of
+from tfstyle.model import StyleContentModel
 from tfstyle.networks import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.optimize.callbacks import StopOnNaN
@@ -15,7 +16,15 @@ MIN_SIDE = 16  # of what VGG's four poolings leave at least one pixel
 
 
 def optimize_image(
-    content, styles, recipe, *, style_weights=None, start_from=None, seed=0, callbacks=()
+    content,
+    styles,
+    recipe,
+    *,
+    style_weights=None,
+    start_from=None,
+    terms=(),
+    seed=0,
+    callbacks=(),
 ):
     """Paint one picture.
 
@@ -25,6 +34,7 @@ def optimize_image(
         recipe: `Recipe`.
         style_weights: A weight for each painting. Default: equal ones.
         start_from: Picture to start from in place of the recipe's start, resized if need be.
+        terms: `tfstyle.losses.Term`s to ask for beside the recipe's.
         seed: Seed of the noise that a recipe starts from.
         callbacks: Keras callbacks; `fit`, or an L-BFGS run that calls them in the same way, goes
             through them once for each scale.
@@ -37,13 +47,14 @@ def optimize_image(
         FloatingPointError: If the loss stops being a number.
     """
     height, width = content.shape[:2]
+    terms = [*terms_of(recipe), *terms]
     network = load_network(recipe.network, recipe.network_weights)
     precision = fastest_precision() if recipe.precision == "auto" else recipe.precision
 
     @functools.cache
     def extractor(precision):
-        layers = recipe.content_layers, recipe.style_layers
-        return FeatureExtractor(network, *layers, pooling=recipe.pooling, dtype=precision)
+        layers = [layer for term in terms for layer in term.layers]
+        return FeatureExtractor(network, layers, recipe.pooling, dtype=precision)
 
     picture = start_from
     for scale in recipe.scales:
@@ -56,7 +67,8 @@ def optimize_image(
         canvas.paint(resize(picture, shape)[None])
 
         def model_in(precision, canvas=canvas, photo=photo, paintings=paintings):
-            model = StyleContentModel(canvas, extractor(precision), recipe)
+            model = StyleContentModel(canvas, extractor(precision), terms)
+            model.recipe = recipe  # for callbacks
             model.set_content(photo[None])
             model.set_style(paintings, style_weights)
             return model
@@ -135,7 +147,8 @@ def _run_lbfgs(model, recipe, callbacks, model_in):
         canvas.picture.assign(pixels.reshape(shape))
         calls.on_train_batch_begin(step)
         losses, gradient = evaluate(None)
-        logs = {name: float(losses[name]) for name in LOSSES}
+        logs = {"loss": float(losses["loss"])}
+        logs |= {term.name: float(losses[term.name]) for term in model.terms}
         if logs["loss"] < best[0]:
             best = logs["loss"], pixels.copy()
         calls.on_train_batch_end(step, logs)

@@ -18,6 +18,7 @@ def stylize(
     model=None,
     style_weights=None,
     start_from=None,
+    terms=(),
     seed=0,
     callbacks=(),
     **overrides,
@@ -41,6 +42,7 @@ def stylize(
         style_weights: Positive weights of several paintings, by default equal ones; or a weight
             for each style of a trained network of several.
         start_from: Picture to start from, in any of these forms. Default: what the recipe says.
+        terms: What else the picture is asked to be: `tfstyle.losses.Term`s beside the recipe's.
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
         callbacks: Keras callbacks, such as `tfstyle.optimize.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
@@ -73,18 +75,18 @@ def stylize(
     ```
     """
     if model is not None:
-        if recipe != "default" or start_from is not None or callbacks:
-            raise TypeError("A `model` takes no `recipe`, `start_from` or `callbacks`.")
+        if recipe != "default" or start_from is not None or terms or callbacks:
+            raise TypeError("A `model` takes no `recipe`, `start_from`, `terms` or `callbacks`.")
         config = with_fields(HubConfig(), **overrides)
         return _paint_with_model(model, content, style, config, style_weights)
     if style is None:
         raise TypeError("`style` must be a painting or a trained style. Received: neither.")
     trained = zoo.find(style)
     if trained or recipe == "instant":
-        if recipe not in ("default", "instant") or start_from is not None or callbacks:
+        if recipe not in ("default", "instant") or start_from is not None or terms or callbacks:
             raise TypeError(
-                'Painting in one pass takes no `recipe` but "instant", no `start_from` and no '
-                "`callbacks`."
+                'Painting in one pass takes no `recipe` but "instant", no `start_from`, no `terms` '
+                "and no `callbacks`."
             )
         trained = trained or Paintings(style)
         config = with_fields(PaintConfig(), **overrides)
@@ -123,6 +125,7 @@ def stylize(
             recipe,
             style_weights=weights,
             start_from=start_from,
+            terms=terms,
             seed=seed,
             callbacks=callbacks,
         )

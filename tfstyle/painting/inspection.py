@@ -9,6 +9,7 @@ from keras import ops
 from PIL import Image, ImageDraw, ImageFont
 
 from tfstyle.config import LAYERS
+from tfstyle.losses import gram_matrix
 from tfstyle.networks.features import FeatureExtractor
 from tfstyle.pictures import resize, to_pil
 
@@ -63,15 +64,20 @@ def layer_statistics(network, rgb, layers):
     """
     if not layers:
         raise ValueError(f"`layers` must name at least one layer. Received: layers={layers!r}.")
-    extractor = FeatureExtractor(network, layers, layers)
+    extractor = FeatureExtractor(network, layers)
     if min(rgb.shape[:2]) < (least := max(extractor.strides.values())):
         raise ValueError(
             f"These layers need {least} px a side. Received: {rgb.shape[1]} × {rgb.shape[0]} px."
         )
     seen = extractor(rgb[np.newaxis])
     return [
-        LayerStatistics(name, tuple(x.shape[1:]), _statistics(x), _statistics(seen["style"][name]))
-        for name, x in seen["content"].items()
+        LayerStatistics(
+            name,
+            tuple(seen[name].shape[1:]),
+            _statistics(seen[name]),
+            _statistics(gram_matrix(seen[name])),
+        )
+        for name in layers
     ]
 
 

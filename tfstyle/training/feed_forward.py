@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tfstyle.config import training_with
+from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
@@ -163,10 +164,8 @@ def _generator(config, num_styles, precision, init):
 
 
 def _model(config, network, generator, precision, paintings, replicas):
-    extractor = FeatureExtractor(
-        network, config.content_layers, config.style_layers, config.pooling, dtype=precision
-    )
-    model = StyleContentModel(generator, extractor, config, layer_metrics=True)
+    extractor = FeatureExtractor(network, config.layers, config.pooling, dtype=precision)
+    model = StyleContentModel(generator, extractor, terms_of(config), layer_metrics=True)
     (model.set_styles if len(paintings) > 1 else model.set_style)(
         [painting[None] for painting in paintings]
     )

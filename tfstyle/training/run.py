@@ -9,7 +9,6 @@ import zipfile
 import keras
 import numpy as np
 
-from tfstyle.model import LOSSES
 from tfstyle.training.devices import writes_files
 
 
@@ -19,7 +18,7 @@ class Run(keras.callbacks.Callback):
     Attributes:
         step: Steps done.
         phases: For each of the config's sizes, the size and the step it ends at.
-        losses: Moving averages of the losses.
+        losses: Moving averages of the losses, by name.
         folder: Folder of what is kept beside the output.
     """
 
@@ -27,7 +26,7 @@ class Run(keras.callbacks.Callback):
         super().__init__()
         self.step, self.photos, self.config, self.identity = 0, photos, config, identity
         self.folder = output.with_suffix(".training")
-        self.losses = {name: float("nan") for name in LOSSES}
+        self.losses = {}
         self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
         self.phases = list(_phases(config))
 
@@ -51,9 +50,11 @@ class Run(keras.callbacks.Callback):
             return  # the weights may be spoiled: no checkpoint
         # A moving average, since a batch's losses say little.
         share = 1 / min(self.step, 100)
-        for name in LOSSES:
-            old, new = self.losses[name], float(logs[name])
-            self.losses[name] = new if math.isnan(old) else old + share * (new - old)
+        for name in logs:
+            if "/" not in name:  # of one layer
+                new = float(logs[name])
+                old = self.losses.get(name, new)
+                self.losses[name] = old + share * (new - old)
         if time.monotonic() - self._saved > self._every:
             self.save()
 

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from PIL import Image
 
-from tfstyle.model import LOSSES
 from tfstyle.optimize.callbacks import clock
 from tfstyle.pictures import read_small, save_image, to_pil
 
@@ -190,7 +189,7 @@ class TensorBoard(keras.callbacks.Callback):
         (before, then), now = self._last, time.monotonic()
         self._last = step, now
         with self._writer.as_default(step=step):
-            for name in sorted(logs, key=lambda name: (name not in LOSSES, name)):
+            for name in sorted(logs, key=lambda name: ("/" in name, name)):
                 _summarize("scalars", name, float(logs[name]))
             _summarize("scalars", "learning_rate", float(self.model.optimizer.learning_rate))
             speed = (step - before) * self.run.config.batch_size / (now - then)

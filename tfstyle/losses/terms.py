@@ -1,0 +1,261 @@
+"""Terms: what a picture is asked to be, each a small object with a weight. A model sums them."""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras import ops
+
+from tfstyle.losses.codes import code_size, contrast_loss
+from tfstyle.losses.equations import (
+    content_loss,
+    grid_variation,
+    moments_loss,
+    style_loss,
+    total_variation,
+)
+from tfstyle.losses.statistics import channel_moments, gram_matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What terms look at in a step."""
+
+    pictures: Any
+    """Stylized pictures, float32 `(batch, height, width, 3)`, [0, 1] and in training a little
+    beyond."""
+    photographs: Any = None
+    """The photographs they were painted from, of that shape. None where nobody gave any."""
+    features: dict = field(default_factory=dict)
+    """Features of the stylized pictures at every term's layers, by layer,
+    `(batch, height', width', channels)`."""
+    codes: Any = None
+    """`Codes`, where a network of any style is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """What terms look at besides where a network of any style paints n photographs in the style of
+    each of m paintings, painting by painting."""
+
+    paintings: Any
+    """Codes of the paintings, float32 `(m, code_size)`."""
+    photographs: Any
+    """Codes of the photographs, `(n, code_size)`."""
+    painted: Any
+    """Codes of the stylized pictures, `(m·n, code_size)`."""
+    same: Any
+    """The first photograph, painted by its own code, `(1, height, width, 3)`."""
+
+
+class Term:
+    """Something that a picture is asked to be, and how much it counts.
+
+    A subclass says in `__call__` what the loss is. Two kinds of subclass set `against`, and are
+    given what to compare with as `target`:
+
+    - `"content"`: the photographs' features, `{layer: features}` at all layers of such terms;
+    - `"style"`: what `summary` made of the painting's features. It is made once, is blended
+      where several paintings are, and has the batch of the stylized pictures, or of 1.
+
+    Args:
+        name: What the loss is called among the metrics.
+        weight: What the model multiplies it by in the sum.
+        layers: Names of the loss network's layers that the term looks at; or `{name: weight}`.
+            Of names alone the mean is meant.
+
+    Example:
+
+    >>> class Dark(Term):
+    ...     def __call__(self, seen, target):
+    ...         return ops.mean(seen.pictures)
+    >>> float(Dark("dark", 2.0)(Seen(pictures=ops.ones((1, 2, 2, 3))), None))
+    1.0
+    """
+
+    against = None
+
+    def __init__(self, name, weight=1.0, layers=()):
+        self.name, self.weight = name, weight
+        equal = {layer: 1 / len(layers) for layer in layers}
+        self.layers = dict(layers) if isinstance(layers, dict) else equal
+
+    @property
+    def names(self):
+        """Names of what `losses` returns."""
+        return (self.name,)
+
+    def summary(self, features):
+        """Return what is remembered of paintings.
+
+        Args:
+            features: `{layer: features}` of paintings, `(count, height, width, channels)`.
+
+        Returns:
+            Tensors with `count` along their first axis, in dictionaries or tuples.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `summary` of a painting.")
+
+    def __call__(self, seen, target):
+        """Return the loss before its weight.
+
+        Args:
+            seen: `Seen`.
+            target: What it is held against, see above; None where that is nothing.
+
+        Returns:
+            Float32 scalar, averaged over the batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say in `__call__` what its loss is.")
+
+    def losses(self, seen, target):
+        """Return `{name: float32 scalar}`: the loss by the term's name, and what else it tells."""
+        return {self.name: self(seen, target)}
+
+
+class ContentTerm(Term):
+    """Keep the photograph's features where they are.
+
+    Args:
+        loss: Function of features and target of a layer. Default: `content_loss`.
+    """
+
+    against = "content"
+
+    def __init__(self, name, weight=1.0, layers=(), loss=content_loss):
+        super().__init__(name, weight, layers)
+        self.loss = loss
+
+    def __call__(self, seen, target):
+        return sum(
+            weight * self.loss(seen.features[layer], target[layer])
+            for layer, weight in self.layers.items()
+        )
+
+
+class GramTerm(Term):
+    """Take on the painting's Gram matrices; each layer's loss is reported as `NAME/LAYER`.
+
+    Args:
+        norm: A key of `STYLE_NORMS`.
+    """
+
+    against = "style"
+
+    def __init__(self, name, weight=1.0, layers=(), norm="relative"):
+        super().__init__(name, weight, layers)
+        self.norm = norm
+
+    @property
+    def names(self):
+        return (self.name, *(f"{self.name}/{layer}" for layer in self.layers))
+
+    def summary(self, features):
+        return {layer: gram_matrix(features[layer]) for layer in self.layers}
+
+    def __call__(self, seen, target):
+        return self.losses(seen, target)[self.name]
+
+    def losses(self, seen, target):
+        pixels = _positions(seen.pictures)
+        losses = {
+            layer: style_loss(
+                gram_matrix(seen.features[layer]),
+                target[layer],
+                self.norm,
+                positions=_positions(seen.features[layer]),
+                pixels=pixels,
+            )
+            for layer in self.layers
+        }
+        total = sum(weight * losses[layer] for layer, weight in self.layers.items())
+        return {self.name: total} | {f"{self.name}/{layer}": losses[layer] for layer in losses}
+
+
+class MomentsTerm(Term):
+    """Take on the means and deviations of the painting's features."""
+
+    against = "style"
+
+    def summary(self, features):
+        return {layer: channel_moments(features[layer]) for layer in self.layers}
+
+    def __call__(self, seen, target):
+        return sum(
+            weight * moments_loss(channel_moments(seen.features[layer]), target[layer])
+            for layer, weight in self.layers.items()
+        )
+
+
+class PictureTerm(Term):
+    """Ask something of the stylized pictures themselves.
+
+    Args:
+        loss: Function of pictures `(batch, height, width, 3)`.
+    """
+
+    def __init__(self, name, weight, loss):
+        super().__init__(name, weight)
+        self.loss = loss
+
+    def __call__(self, seen, target):
+        return self.loss(seen.pictures)
+
+
+class IdentityTerm(Term):
+    """A photograph painted by its own code is itself: mean squared error of pixels."""
+
+    def __call__(self, seen, target):
+        return ops.mean((seen.codes.same - seen.photographs[:1]) ** 2)
+
+
+class ContrastTerm(Term):
+    """The code of a painted picture is near its own painting's, and far from all others and from
+    those of the photographs: `contrast_loss`."""
+
+    def __call__(self, seen, target):
+        codes = seen.codes
+        paintings, photographs = (ops.shape(c)[0] for c in (codes.paintings, codes.photographs))
+        known = ops.concatenate([codes.paintings, codes.photographs])
+        labels = ops.repeat(ops.arange(paintings), photographs)
+        return contrast_loss(codes.painted, known, labels)
+
+
+class CodeSizeTerm(Term):
+    """Codes of paintings stay small: `code_size`."""
+
+    def __call__(self, seen, target):
+        return code_size(seen.codes.paintings)
+
+
+def terms_of(config):
+    """Return the terms that a recipe or a training sums.
+
+    Args:
+        config: `Recipe` or `TrainConfig`.
+
+    Returns:
+        List of `Term`: `content_loss`, `style_loss` and `total_variation`, which are metrics at
+        any weight, then those whose weight is not 0.
+
+    Example:
+
+    >>> from tfstyle.config import training_with
+    >>> [term.name for term in terms_of(training_with("default"))]
+    ['content_loss', 'style_loss', 'total_variation', 'grid']
+    """
+    content, style = config.layer_weights("content"), config.layer_weights("style")
+    loss = functools.partial(content_loss, norm=config.content_norm)
+    variation = functools.partial(total_variation, norm=config.tv_norm)
+    terms = [
+        ContentTerm("content_loss", config.content_weight, content, loss),
+        GramTerm("style_loss", config.style_weight, style, config.style_norm),
+        PictureTerm("total_variation", config.tv_weight, variation),
+    ]
+    others = [PictureTerm("grid", config.grid_weight, grid_variation)]
+    return terms + [term for term in others if term.weight]
+
+
+def _positions(pictures):
+    height, width = ops.shape(pictures)[1:3]
+    return height * width
