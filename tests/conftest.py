@@ -65,7 +65,7 @@ def tiny_network():
 @pytest.fixture
 def fake_vgg(monkeypatch, tiny_network):
     """Let every loss network that is loaded be the tiny one."""
-    for module in ("networks.features", "optimize.picture", "training.feed_forward"):
+    for module in ("networks", "networks.features", "optimize.picture", "training.feed_forward"):
         monkeypatch.setattr(f"tfstyle.{module}.load_network", lambda *args, **kwargs: tiny_network)
     return tiny_network
 
