@@ -9,7 +9,7 @@ import tyro
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 from tfstyle.export.config import ExportConfig
-from tfstyle.painting import zoo
+from tfstyle.painting.instant import style_for
 from tfstyle.pictures import check_output_path
 
 
@@ -18,7 +18,8 @@ class Export:
     """Export a trained network, and prove that what was exported paints as the network does."""
 
     network: tyro.conf.Positional[str]
-    """Name of a style (`tfstyle styles` lists them) or path of a network, .keras."""
+    """Name of a style (`tfstyle styles` lists them), or path of a network, .keras, or of a
+    painting, which the network of any style then paints after for good."""
     output: tyro.conf.Positional[Path]
     """For a SavedModel the folder of all its versions, such as models/wave; for LiteRT a file,
     .tflite; for ONNX a file, .onnx; for Android a folder, to which another export adds a style."""
@@ -35,7 +36,7 @@ def run(arguments):
     """Export as `arguments` say; return the exit code: 1 if the export is not good enough."""
     options = flags.parse(Export, "tfstyle export", arguments, ExportConfig())
     config = options.settings
-    zoo.require(options.network, "network")
+    style_for(options.network)
     if config.format == "litert":
         check_output_path(options.output, (".tflite",))
     elif config.format == "onnx":

@@ -16,7 +16,8 @@ class Verify:
     path: tyro.conf.Positional[Path]
     """A LiteRT or ONNX file, a SavedModel, or the folder of its versions, whose newest is taken."""
     network: str | None = None
-    """Name of a style or path of a network, .keras. Default: the style that the export names."""
+    """Name of a style, or path of a network, .keras, or of a painting. Default: the style that the
+    export names."""
     photographs: tuple[Path, ...] = ()
     """Photographs to compare on. Default: the one that ships with tfstyle."""
 
@@ -37,7 +38,7 @@ def run(arguments):
         if options.network is None and name not in zoo.styles():
             raise ValueError(
                 f"'{options.path}' holds the style {name!r}, which does not ship with tfstyle: "
-                "let --network name its .keras file."
+                "let --network name its .keras file or its painting."
             )
         network, _ = find_network(name, ExportConfig())
         report = verify(options.path, network, options.photographs)

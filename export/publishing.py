@@ -10,6 +10,7 @@ from tfstyle.export.frozen import freeze, labels, style_index, thumbnails
 from tfstyle.export.parity import verify
 from tfstyle.export.report import ParityError, write_text
 from tfstyle.painting import zoo
+from tfstyle.painting.instant import Paintings, style_for
 
 ANDROID_SIZES = (256, 512)
 
@@ -18,7 +19,8 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
     """Export a trained network.
 
     Args:
-        style: Name of a style that ships with the package, or path of a `.keras` file.
+        style: Name of a style that ships with the package, or path of a `.keras` file or of a
+            painting, in whose style the network of any style then paints for good.
         output: Folder of all versions of a SavedModel; `.tflite` or `.onnx` file for LiteRT and
             ONNX; folder for Android, which may hold other styles already.
         config: `ExportConfig`.
@@ -72,22 +74,31 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
 
 
 def find_network(style, config):
-    """Return the network that a style's name or a `.keras` file stands for, and the config, with
-    that style's name in it unless the config says which.
+    """Return the network that a style stands for, and the config, with that style's name in it
+    unless the config says which.
+
+    Args:
+        style: Name of a style that ships, path of a `.keras` file, or path of a painting, which
+            becomes the one style of a network made of the one of any style.
+        config: `ExportConfig`.
 
     Raises:
-        ValueError: If there is no such style, or its network is one of any style.
+        ValueError: If there is no such style, or it is the network of any style itself.
         FileNotFoundError: If there is no such file.
     """
-    found = zoo.require(style, "style")
-    if zoo.paints_any(found.path):
+    found = style_for(style)
+    if isinstance(found, Paintings):
+        network, name = found.network(Path(style).stem), Path(style).stem
+    elif zoo.paints_any(found.path):
         raise ValueError(
-            f"'{found.name}' takes a painting beside the photograph, which no format writes yet; "
-            f"networks of their own styles are exported: {', '.join(zoo.styles())}."
+            f"'{found.name}' takes a painting beside the photograph, which no format holds. Export "
+            "a painting: tfstyle export painting.jpg OUTPUT."
         )
+    else:
+        network, name = zoo.load(found.path), found.name
     if config.style is None and not config.all_styles:
-        config = dataclasses.replace(config, style=found.name)
-    return zoo.load(found.path), config
+        config = dataclasses.replace(config, style=name)
+    return network, config
 
 
 def _android_paths(network, output, config):

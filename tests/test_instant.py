@@ -149,6 +149,26 @@ def test_a_gif_is_painted_in_the_style_of_a_painting(pictures, tmp_path):
     assert first[..., 0].mean() > first[..., 2].mean()
 
 
-def test_tfstyle_export_says_that_any_is_not_exported(tmp_path, capsys):
+def test_tfstyle_export_says_that_any_wants_a_painting(tmp_path, capsys):
     assert main(["export", "any", str(tmp_path / "any.tflite"), "--format", "litert"]) == 2
     assert "'any' takes a painting beside the photograph" in capsys.readouterr().err
+
+
+def test_a_network_of_one_painting_paints_as_the_network_of_any(pictures):
+    photo, red, _ = pictures
+    image = np.float32(photo)[None] / 255
+    network, paintings = zoo.load(zoo.ANY), Paintings(red)
+    fixed = paintings.network("red")
+    np.testing.assert_allclose(fixed(image), network(image, paintings.point(network)), atol=1e-4)
+    assert fixed.num_styles == 1
+    assert fixed.count_params() < network.count_params() / 2
+    assert [style["name"] for style in fixed.card["styles"]] == ["red"]
+
+
+def test_tfstyle_exports_a_painting_and_verifies_it(pictures, tmp_path, capsys):
+    painting, output = str(tmp_path / "red.png"), str(tmp_path / "red.tflite")
+    pictures[1].save(painting)
+    assert main(["export", painting, output, "--format", "litert"]) == 0
+    assert main(["verify", output]) == 2
+    assert "let --network name its .keras file or its painting" in capsys.readouterr().err
+    assert main(["verify", output, "--network", painting]) == 0

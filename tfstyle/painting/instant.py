@@ -56,6 +56,24 @@ class Paintings:
             self._codes = np.concatenate(codes)
         return np.average(self._codes, 0, weights)[None].astype(np.float32)
 
+    def network(self, name, style_weights=None):
+        """Return the network of one style that paints so for good, and needs no painting.
+
+        Args:
+            name: Name of the style.
+            style_weights: As for `point`.
+
+        Returns:
+            `tfstyle.networks.CrispNet`, with a card.
+        """
+        from tfstyle.painting.sizes import thumbnail
+
+        network = zoo.load(self.path)
+        fixed = network.fixed(self.point(network, style_weights))
+        style = {"name": name, "about": "", "thumbnail": thumbnail(fixed, 0)}
+        fixed.card = {"styles": [style]}
+        return fixed
+
 
 def style_for(style):
     """Return what to paint with for the value of an argument `style`: a trained style for its name

@@ -1,8 +1,11 @@
 """Painting with a trained network: a picture of any size, whole or in pieces nobody can tell."""
 
+import base64
 import functools
+import io
 import itertools
 import zipfile
+from importlib.resources import files
 from pathlib import Path
 
 import keras
@@ -10,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from tfstyle.config import CODE_SIDE, PaintConfig
-from tfstyle.pictures import MIN_SIDE, resize
+from tfstyle.pictures import MIN_SIDE, read_image, resize, to_pil
 
 WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
 TOGETHER = 1_000_000  # pixels of several pictures that are painted at once; more gain nothing
@@ -97,6 +100,15 @@ def paint_batch(network, images, config=None, *, style_weights=None, moments=Non
         return stylized
     share = np.float32(share)
     return [i + share * (picture - i) for i, picture in zip(images, stylized, strict=True)]
+
+
+def thumbnail(network, style):
+    """Paint the photograph that ships with the package; return a JPEG of 128 px as base64 text."""
+    photo = resize(read_image(files("tfstyle") / "pictures" / "lake.jpg").rgb, 384)
+    painted = paint(network, photo, style_weights=np.eye(network.num_styles)[style])
+    file = io.BytesIO()
+    to_pil(resize(painted, 128)).save(file, "JPEG", quality=80)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def picture_moments(network, image, config, style_weights):

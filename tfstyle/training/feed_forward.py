@@ -1,24 +1,20 @@
 """train(): teach a network once to paint, in a run that may be interrupted at any moment."""
 
-import base64
 import contextlib
 import hashlib
-import io
 import json
 import os
-from importlib.resources import files
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tfstyle.config import training_with
 from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
-from tfstyle.painting.sizes import load_painter, paint
-from tfstyle.pictures import check_output_path, read_image, resize, to_pil
+from tfstyle.painting.sizes import load_painter, thumbnail
+from tfstyle.pictures import check_output_path, read_image, resize
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
 from tfstyle.training.run import Run
@@ -223,12 +219,3 @@ def _card(config, paths, about, generator, photos, run):
         "losses": {name: float(f"{value:.4g}") for name, value in run.losses.items()},
         "versions": {"tfstyle": __version__, "keras": keras.__version__},
     }
-
-
-def thumbnail(generator, style):
-    """Paint the photograph that ships with the package; return a JPEG of 128 px as base64 text."""
-    photo = resize(read_image(files("tfstyle") / "pictures" / "lake.jpg").rgb, 384)
-    painted = paint(generator, photo, style_weights=np.eye(generator.num_styles)[style])
-    file = io.BytesIO()
-    to_pil(resize(painted, 128)).save(file, "JPEG", quality=80)
-    return base64.b64encode(file.getvalue()).decode()
