@@ -1,9 +1,9 @@
 """`tfstyle video`: paint a film with a trained style."""
 
-import logging
 import signal
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -44,12 +44,11 @@ def parse(arguments):
 
 
 def run(arguments):
-    """Paint as `arguments` say; return the exit code."""
+    """Paint as `arguments` say; return the exit code: 1 if the film ends early."""
     options = parse(arguments)
     load_tensorflow()
-    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every upright film
     from tfstyle.optimize.callbacks import clock
-    from tfstyle.painting.films import stylize_video
+    from tfstyle.painting.films import EndsEarly, stylize_video
 
     begun, interrupted, shown = None, False, 0.0
 
@@ -73,21 +72,25 @@ def run(arguments):
 
     previous = signal.signal(signal.SIGINT, interrupt)
     try:
-        frames = stylize_video(
-            options.source,
-            options.style,
-            options.output,
-            options.settings,
-            steady=options.steady,
-            style_weights=options.style_weights or None,
-            on_frame=on_frame,
-        )
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            frames = stylize_video(
+                options.source,
+                options.style,
+                options.output,
+                options.settings,
+                steady=options.steady,
+                style_weights=options.style_weights or None,
+                on_frame=on_frame,
+            )
     finally:
         signal.signal(signal.SIGINT, previous)
         if sys.stderr.isatty():
             sys.stderr.write("\n")
     print(options.output)
+    for warning in said:
+        print(f"tfstyle video: {warning.message}", file=sys.stderr)
     if interrupted:
         print(f"stopped early; the film has its first {frames} frames", file=sys.stderr)
         return 130
-    return 0
+    return 1 if any(issubclass(warning.category, EndsEarly) for warning in said) else 0

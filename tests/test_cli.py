@@ -411,6 +411,17 @@ def test_video_paints_a_film(arguments, capsys):
         assert (painted.n_frames, painted.size) == (3, (32, 24))
 
 
+def test_video_says_in_a_line_that_a_film_ends_early(film, capsys):
+    film.write_bytes(film.read_bytes()[:-400])
+    assert cli.main(["video", "film.gif", "ripple", "-o", "out.gif"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "out.gif\n"
+    assert captured.err.splitlines()[-1] == (
+        "tfstyle video: 'film.gif' ends early: the GIF is cut short. "
+        "Its first 2 frames are painted."
+    )
+
+
 @pytest.mark.usefixtures("film")
 def test_video_stopped_by_ctrl_c_keeps_what_is_painted(monkeypatch, capsys):
     from tfstyle.painting.films import Painter
