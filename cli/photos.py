@@ -31,7 +31,7 @@ def with_outputs(content, output):
     if len(photos) == 1 and output.suffix and not content[0].is_dir() and not output.is_dir():
         check_output_path(output)
         return [(photos[0], output)], False
-    if output.is_file():
+    if output.is_file() or (output.suffix.lower() in SAVE_SUFFIXES and not output.is_dir()):
         raise ValueError(f"`output` must be a folder for several. Received: '{output}', a file.")
     outputs = [output / name for name in _names(photos)]
     if {path.resolve() for path in outputs} & {photo.resolve() for photo in photos}:

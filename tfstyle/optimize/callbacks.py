@@ -1,6 +1,7 @@
 """What one sees of a run: progress, previews, an animation, a record."""
 
 import importlib
+import io
 import json
 import math
 import platform
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
 
-from tfstyle.pictures import resize, save_image, to_pil
+from tfstyle.pictures import ffmpeg, resize, save_image, to_pil
 from tfstyle.version import __version__
 
 
@@ -153,12 +155,7 @@ class Animation(_ByScale):
                 f"An animation's name must end in one of {self.SUFFIXES}. Received: {path}."
             )
         if self.path.suffix.lower() == ".mp4":
-            try:
-                import imageio_ffmpeg  # noqa: F401
-            except ImportError as error:
-                raise ImportError(
-                    "An animation as .mp4 needs imageio-ffmpeg: pip install 'tfstyle[video]'."
-                ) from error
+            ffmpeg.executable()  # if it is missing, that is said before the run
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -179,8 +176,6 @@ class Animation(_ByScale):
             self._write()
 
     def _write(self):
-        import imageio.v3 as iio
-
         height, width = (side - side % 2 for side in self._pictures[-1].shape[:2])
         frames = [
             np.asarray(to_pil(resize(picture, (height, width)))) for picture in self._pictures
@@ -190,9 +185,14 @@ class Animation(_ByScale):
         temporary = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
         try:
             if self.path.suffix.lower() == ".gif":
-                iio.imwrite(temporary, frames, duration=1000 / fps, loop=0)
+                first, *others = map(Image.fromarray, frames)
+                options = {"append_images": others, "duration": 1000 / fps, "loop": 0}
+                file = io.BytesIO()
+                first.save(file, "GIF", save_all=True, **options)
+                temporary.write_bytes(file.getvalue())  # of a full disk Pillow would not tell
             else:
-                iio.imwrite(temporary, frames, fps=fps, codec="libx264", macro_block_size=2)
+                ffmpeg.write(temporary, iter(frames), fps)
+                ffmpeg.check_whole(temporary, len(frames))
             temporary.replace(self.path)
         finally:
             temporary.unlink(missing_ok=True)

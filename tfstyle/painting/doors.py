@@ -82,6 +82,8 @@ def stylize(
     if style is None:
         raise TypeError("`style` must be a painting or a trained style. Received: neither.")
     trained = zoo.find(style)
+    if trained is None and isinstance(style, str):
+        zoo.refuse_unknown(style)
     if trained or recipe == "instant":
         if recipe not in ("default", "instant") or start_from is not None or terms or callbacks:
             raise TypeError(
