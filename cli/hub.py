@@ -10,7 +10,7 @@ from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import HubConfig
 from tfstyle.painting.doors import stylize
-from tfstyle.pictures import check_output_path, read_image, save_image
+from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,10 @@ class Hub:
 def run(arguments):
     """Paint as `arguments` say; return the exit code."""
     options = flags.parse(Hub, "tfstyle stylize", arguments, HubConfig())
-    check_output_path(options.output)
     flags.check_quality(options.quality)
+    check_output_path(options.output, inputs=(options.content, *options.style))
     content = read_image(options.content)
+    check_output_path(options.output, size=fitted(content.rgb.shape, options.settings.size))
     style = [read_image(path) for path in options.style]
     load_tensorflow()
     picture = stylize(
@@ -49,6 +50,6 @@ def run(arguments):
         style_weights=options.style_weights or None,
         **vars(options.settings),
     )
-    save_image(picture, options.output, quality=options.quality)
+    save_or_rescue(picture, options.output, quality=options.quality)
     print(options.output)
     return 0

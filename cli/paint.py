@@ -16,7 +16,7 @@ from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
 from tfstyle.painting.instant import Paintings
-from tfstyle.pictures import read_image, save_image
+from tfstyle.pictures import check_size, fitted, read_image, save_or_rescue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def with_style_flag(arguments):
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = parse(arguments)
-    return _paint(options, options.content, zoo.require(options.style, "style"))
+    return _paint(options, options.content, zoo.require(options.style, "style"), ())
 
 
 def wants_instant(arguments):
@@ -95,21 +95,21 @@ def wants_instant(arguments):
 def run_instant(arguments):
     """Paint with the network of any style; return the exit code as `run` does."""
     options = flags.parse(Instant, "tfstyle stylize", arguments, PaintConfig())
-    return _paint(options, (options.content,), Paintings(options.style))
+    return _paint(options, (options.content,), Paintings(options.style), options.style)
 
 
-def _paint(options, content, style):
+def _paint(options, content, style, paintings):
     flags.check_quality(options.quality)
-    jobs, many = photos.with_outputs(content, options.output)
-    if not many:
-        read_image(jobs[0][0])  # a bad file is reported before the network is loaded
+    jobs, many = photos.with_outputs(content, options.output, paintings)
+    if not many:  # what is wrong is reported before the network is loaded
+        _read(*jobs[0], options.settings.size)
     load_tensorflow()
     from tfstyle.painting.sizes import TOGETHER
 
     if options.style_weights:
         style.point(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
-    for batch in _batches(sorted(jobs, key=_size), TOGETHER, left_out):
+    for batch in _batches(sorted(jobs, key=_size), options.settings.size, TOGETHER, left_out):
         pictures = paint_photos(
             [picture for _, picture in batch],
             style,
@@ -117,7 +117,7 @@ def _paint(options, content, style):
             style_weights=options.style_weights or None,
         )
         for (output, _), picture in zip(batch, pictures, strict=True):
-            save_image(picture, output, quality=options.quality)
+            save_or_rescue(picture, output, quality=options.quality)
             print(output, flush=True)
         done += len(batch)
         if many and sys.stderr.isatty():
@@ -143,16 +143,23 @@ def _size(job):
         return (0, 0), 1
 
 
-def _batches(jobs, most, left_out):
+def _read(photo, output, size):
+    """Read a photograph whose painting, of a long side of `size` pixels, fits its file."""
+    picture = read_image(photo)
+    check_size(fitted(picture.rgb.shape, size), output.suffix)
+    return picture
+
+
+def _batches(jobs, size, most, left_out):
     """Read photographs, and give lists of (output, picture) of one size to paint together.
 
-    A list has `most` pixels, or one photograph. What cannot be read is told, and goes into the
-    list `left_out`.
+    A list has `most` pixels, or one photograph. What cannot be read, or would be too large for its
+    file, is told, and goes into the list `left_out`.
     """
     batch = []
     for photo, output in jobs:
         try:
-            picture = read_image(photo)
+            picture = _read(photo, output, size)
         except (ValueError, OSError) as error:
             left_out.append(photo)
             photos.leave_out(photo, error)

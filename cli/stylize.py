@@ -11,7 +11,8 @@ from tfstyle.cli import flags, hub, paint
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import Recipe, recipe_with
 from tfstyle.painting.doors import stylize
-from tfstyle.pictures import check_output_path, read_image, save_image
+from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
+from tfstyle.pictures.files import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +61,17 @@ def run(arguments):
     if paint.wants_instant(arguments):
         return paint.run_instant(arguments)
     options = parse(arguments)
-    check_output_path(options.output)
-    if options.animation is not None:
-        check_output_path(options.animation, (".gif", ".mp4"))
     flags.check_quality(options.quality)
+    inputs = (options.content, *options.style, options.start_from)
+    check_output_path(options.output, inputs=inputs)
+    check_writable(options.output.with_suffix(".json"))
+    if options.animation is not None:
+        check_output_path(options.animation, (".gif", ".mp4"), inputs=(*inputs, options.output))
     content, start_from = (
         path and read_image(path) for path in (options.content, options.start_from)
     )
+    size = fitted(content.rgb.shape, options.settings.size)
+    check_output_path(options.output, size=size)
     style = [read_image(path) for path in options.style]
     load_tensorflow()
     from tfstyle.optimize import callbacks
@@ -75,8 +80,9 @@ def run(arguments):
     watchers = [interrupt, record, callbacks.Progress()]
     if options.preview:
         watchers.append(callbacks.Preview(options.output, options.preview))
-    if options.animation is not None:
-        watchers.append(callbacks.Animation(options.animation))
+    animation = options.animation and callbacks.Animation(options.animation)
+    if animation:
+        watchers.append(animation)
     picture = stylize(
         content,
         style,
@@ -86,7 +92,8 @@ def run(arguments):
         seed=options.seed,
         callbacks=watchers,
     )
-    save_image(picture, options.output, quality=options.quality)
+    save_or_rescue(picture, options.output, quality=options.quality)
+    print(options.output, flush=True)
     record.record |= {
         "content": str(options.content),
         "style": [str(path) for path in options.style],
@@ -96,8 +103,7 @@ def run(arguments):
         "interrupted": interrupt.interrupted,
     }
     record.save(options.output.with_suffix(".json"))
-    print(options.output)
     if interrupt.interrupted:
         print("stopped early; this is the picture so far", file=sys.stderr)
         return 130
-    return 0
+    return 1 if animation and animation.error else 0

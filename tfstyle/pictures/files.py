@@ -174,7 +174,8 @@ def _naming(path):
     except OSError as error:
         names = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
         if error.strerror and all(is_temporary(os.path.basename(name)) for name in names[:1]):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2  # None would be told, too
         raise
 
 

@@ -72,8 +72,7 @@ def train(
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
     """
     config = training_with(config, **fields)
-    check_output_path(output, (".keras",))
-    output = Path(output)
+    output = check_output_path(output, (".keras",), inputs=[init])
     paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:
