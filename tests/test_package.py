@@ -86,6 +86,20 @@ def test_imports_run_one_way(name):
         assert of_contents or floor_of(other) < floor_of(name), f"{name} imports {other}"
 
 
+WRITES_BY_ITSELF = {
+    "tfstyle.pictures.files",  # which all others let write
+    "tfstyle.painting.films",  # FFmpeg writes
+    "tfstyle.export.saved_model",  # assets, which TensorFlow copies
+}
+
+
+@pytest.mark.parametrize("name", sorted({*MODULES} - WRITES_BY_ITSELF))
+def test_files_are_written_by_one_module(name):
+    text = Path(importlib.import_module(name).__file__).read_text()
+    by_hand = r"os\.(replace|rename)\(|(?<!temporary)\.write_(text|bytes)\(|open\([^)]*['\"][wax]"
+    assert not re.search(by_hand, text)
+
+
 @pytest.mark.slow
 def test_an_installed_wheel_holds_one_top_level_package(tmp_path):
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", tmp_path, ROOT]

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tfstyle.pictures import read_small
+from tfstyle.pictures.files import local, refuse_for_tensorflow, refuse_special, writing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_BAD_IN_A_ROW = 100
@@ -199,6 +200,8 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
 def write_shards(photos, folder, shards=16):
     """Copy photographs, unchanged, into TFRecord files.
 
+    A photograph that cannot be read is left out and listed in `photos.bad`.
+
     Args:
         photos: `Photos`.
         folder: Where to; made if it does not exist. Each file appears when it is whole.
@@ -207,19 +210,26 @@ def write_shards(photos, folder, shards=16):
     Returns:
         Paths of the files, `photos-00000-of-00016.tfrecord` and so on. Their records are
         `tf.train.Example` with `image/filename` and `image/encoded`.
+
+    Raises:
+        OSError: If they cannot be written.
+        ValueError: If the folder has a name that TensorFlow cannot write to.
     """
     import tensorflow as tf
 
-    folder = Path(folder)
+    refuse_for_tensorflow(folder)
+    folder = local(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for shard in range(shards):
         path = folder / f"photos-{shard:05}-of-{shards:05}.tfrecord"
-        temporary = folder / f".{path.name}.part"
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for number in range(shard, len(photos), shards):
-                writer.write(_example(photos, number))
-        os.replace(temporary, path)
+        with writing(path) as temporary:
+            try:
+                with tf.io.TFRecordWriter(str(temporary)) as writer:
+                    for example in _examples(photos, range(shard, len(photos), shards)):
+                        writer.write(example)
+            except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
+                raise OSError(f"'{path}' could not be written: {error.message}") from error
         paths.append(path)
     return paths
 
@@ -304,12 +314,24 @@ def _open_tfds(name):
     return names, lambda number: records[number]["image"]
 
 
-def _example(photos, number):
+def _examples(photos, numbers):
+    """Yield photographs as records; those that cannot be read go into `photos.bad`."""
+    for number in numbers:
+        try:
+            encoded = photos.read(number)
+            if isinstance(encoded, Path):
+                refuse_special(encoded)
+                encoded = encoded.read_bytes()
+        except Exception as error:  # archives raise anything on damaged data
+            photos.bad[photos.names[number]] = " ".join(str(error).split())
+            continue
+        yield _example(photos.names[number], encoded)
+
+
+def _example(name, encoded):
     import tensorflow as tf
 
-    encoded = photos.read(number)
-    encoded = encoded.read_bytes() if isinstance(encoded, Path) else encoded
-    features = {"image/filename": photos.names[number].encode(), "image/encoded": encoded}
+    features = {"image/filename": os.fsencode(name), "image/encoded": encoded}
     return tf.train.Example(
         features=tf.train.Features(
             feature={

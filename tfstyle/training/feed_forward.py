@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import keras
@@ -17,6 +16,7 @@ from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings
 from tfstyle.painting.sizes import load_painter, thumbnail
 from tfstyle.pictures import check_output_path, read_image, resize
+from tfstyle.pictures.files import check_folder_writable, writing
 from tfstyle.training.any_style import AnySheet, AnyStyleModel
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
@@ -79,8 +79,9 @@ def train(
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
     """
     config = training_with(config, **fields)
-    check_output_path(output, (".keras",))
-    output = Path(output)
+    output = check_output_path(output, (".keras",), inputs=[init])
+    for folder in filter(None, (output.with_suffix(".training"), log_dir)):
+        check_folder_writable(folder)
     paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:
@@ -148,9 +149,8 @@ def train(
     generator = _in_float32(generator)
     generator.card = _card(config, paths, about, generator, gallery, photos, run)
     if run.done and run.writes:
-        temporary = output.with_name(f".{output.stem}.part.keras")
-        generator.save(temporary)
-        os.replace(temporary, output)
+        with writing(output) as temporary:
+            generator.save(temporary)
     return generator
 
 

@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
 import time
 import zipfile
 
 import keras
 import numpy as np
 
+from tfstyle.pictures.files import writing
 from tfstyle.training.devices import writes_files
 
 
@@ -74,12 +74,8 @@ class Run(keras.callbacks.Callback):
         }
         state = {"step": self.step, "losses": self.losses, "identity": self.identity}
         state["bad"] = dict(self.photos.bad)
-        temporary = self.folder / ".checkpoint.part"
-        with open(temporary, "wb") as file:
-            np.savez(file, state=json.dumps(state), **arrays)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk, before its name says that it is whole
-        os.replace(temporary, self.folder / "checkpoint.npz")
+        with writing(self.folder / "checkpoint.npz") as temporary:
+            np.savez(temporary, state=json.dumps(state), **arrays)
 
     def restore(self):
         """Go on from the checkpoint, if there is one.
