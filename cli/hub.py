@@ -9,6 +9,12 @@ from tfstyle.pictures import check_output_path, fitted, read_image, save_or_resc
 def run(options, content, style, config):
     """Paint a photograph; return the exit code.
 
+    Args:
+        options: `tfstyle.cli.stylize.Stylize`.
+        content: Path of the photograph.
+        style: Paths of paintings, for a SavedModel that takes one.
+        config: `HubConfig`.
+    """
     inputs = (content, *style)
     flags.check_quality(options.quality)
     check_output_path(options.output, inputs=inputs)
