@@ -118,7 +118,8 @@ class Progress(_ByScale):
 
 
 class Preview(keras.callbacks.Callback):
-    """Save the picture every few steps, each time over the last; warn of what cannot be saved.
+    """Save the picture at the start and every few steps, each time over the last; warn of what
+    cannot be saved.
 
     Args:
         path: File; the suffix says which format.
@@ -131,12 +132,18 @@ class Preview(keras.callbacks.Callback):
             raise ValueError(f"`every` must be at least 1. Received: every={every}.")
         self.path, self.every = check_output_path(path), every
 
+    def on_train_begin(self, logs=None):
+        self._save()
+
     def on_train_batch_end(self, batch, logs=None):
         if (batch + 1) % self.every == 0:
-            try:
-                save_image(to_pil(self.model.stylizer.read()), self.path)
-            except OSError as error:  # no reason to lose the run
-                warnings.warn(f"There is no preview: {error}", stacklevel=2)
+            self._save()
+
+    def _save(self):
+        try:
+            save_image(to_pil(self.model.stylizer.read()), self.path)
+        except OSError as error:  # no reason to lose the run
+            warnings.warn(f"There is no preview: {error}", stacklevel=3)
 
 
 class Animation(_ByScale):
