@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli import flags, photos
-from tfstyle.pictures import save_or_rescue
+from tfstyle.pictures import SAVE_SUFFIXES, read_image, save_or_rescue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Client:
     content: tyro.conf.Positional[tuple[Path, ...]]
     """The photographs; of a folder, all in it."""
     style: str
-    """Name of the model on the server."""
+    """Name of the model on the server; or a painting, which the model `any` paints after."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """Picture to write, for one photograph; or a folder, made if it does not exist, where each
     keeps its name."""
@@ -50,10 +50,19 @@ class Client:
     """File with a bearer token to send; demands TLS."""
 
 
+def is_painting(style):
+    """Tell a painting's path from the name of a model."""
+    return Path(style).suffix.lower() in SAVE_SUFFIXES or Path(style).is_file()
+
+
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = tyro.cli(Client, prog="tfstyle client", args=arguments)
-    jobs, many = photos.with_outputs(options.content, options.output)
+    painting = Path(options.style) if is_painting(options.style) else None
+    paintings = () if painting is None else (painting,)
+    jobs, many = photos.with_outputs(options.content, options.output, paintings)
+    if painting is not None:
+        read_image(painting)  # what is wrong is reported before a server is asked
     token = options.token_file and options.token_file.read_text().strip()
     with flags.extra("serving"):
         from tfstyle.serving.client import StyleClient
@@ -71,7 +80,8 @@ def run(arguments):
     ) as client:
         results = client.stylize_many(
             [photo for photo, _ in jobs],
-            options.style,
+            options.style if painting is None else "any",
+            painting=painting,
             workers=options.workers,
             errors="return" if many else "raise",
             version=options.version,

@@ -14,10 +14,14 @@ def peak():
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 path, signature = sys.argv[1:3]
-height, width, styles = map(int, sys.argv[3:])
+height, width, styles, code = map(int, sys.argv[3:])
 inputs = {"image": np.full((1, height, width, 3), 0.5, np.float32)}
 if styles:
     inputs["style_weights"] = np.eye(1, styles, dtype=np.float32)
+if code and path.endswith(".tflite"):
+    inputs["code"] = np.eye(1, code, dtype=np.float32)[None, None]
+elif code:
+    inputs["painting"] = inputs["image"]
 if path.endswith(".tflite"):
     from ai_edge_litert.interpreter import Interpreter
     before = peak()
@@ -48,9 +52,9 @@ def peak_memory_mb(painter, height, width):
     """
     multiple = painter.metadata["multiple"]
     sides = (str(side + -side % multiple) for side in (height, width))
-    styles = str(painter.metadata["style_weights"] or 0)
+    styles, code = (str(painter.metadata.get(key) or 0) for key in ("style_weights", "code"))
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(painter.path), painter.signature, *sides, styles],
+        [sys.executable, "-c", SCRIPT, str(painter.path), painter.signature, *sides, styles, code],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,

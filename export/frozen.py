@@ -5,6 +5,7 @@ import base64
 import numpy as np
 from keras import ops
 
+from tfstyle.networks import AnyNet
 from tfstyle.version import __version__
 
 
@@ -23,7 +24,8 @@ def freeze(network, config):
         ValueError: If the network has no such style.
     """
     settings = network.get_config() | {"dtype": "float32"}
-    index = None if config.all_styles else style_index(network, config.style)
+    whole = config.all_styles or isinstance(network, AnyNet)
+    index = None if whole else style_index(network, config.style)
     if index is not None:
         kept = labels(network)[index : index + 1]
         settings |= {"num_styles": 1, "card": network.card | {"styles": kept}}
@@ -64,6 +66,14 @@ def equalize_channels(frozen, examples):
             convolution.kernel.assign(kernel * (factor.mean() / factor))
 
 
+def style_input(frozen):
+    """Return what an export takes beside the photograph: None, "style_weights" where it keeps
+    several styles, or "painting" where it paints in the style of any."""
+    if isinstance(frozen, AnyNet):
+        return "painting"
+    return "style_weights" if frozen.num_styles > 1 else None
+
+
 def labels(network):
     """Return a dictionary of `name`, `about` and `thumbnail` for each style of a network."""
     known = network.card.get("styles") or [
@@ -93,7 +103,7 @@ def describe(frozen, config):
         frozen: What `freeze` returned.
         config: `ExportConfig`.
     """
-    several = frozen.num_styles > 1
+    takes = style_input(frozen)
     picture = {"dtype": "float32", "layout": "NHWC", "channels": "RGB", "range": [0, 1]}
     return {
         "tfstyle": __version__,
@@ -102,7 +112,9 @@ def describe(frozen, config):
         "architecture": type(frozen).__name__,
         "image": picture,
         "stylized": picture,
-        "style_weights": frozen.num_styles if several else None,
+        "style_weights": frozen.num_styles if takes == "style_weights" else None,
+        "painting": picture if takes == "painting" else None,
+        "code": frozen.num_styles if takes == "painting" else None,
         "size": list(config.sides) if config.sides else None,
         "multiple": frozen.multiple,
         "styles": [

@@ -28,7 +28,7 @@ RESIZABLE_SIDE = 256  # of the pictures that a file for any size is calibrated w
 # int8 in the GPU delegate.
 OPERATORS = frozenset(
     "ADD CONCATENATION CONV_2D DEPTH_TO_SPACE DEQUANTIZE FULLY_CONNECTED LOGISTIC MAXIMUM MEAN "
-    "MINIMUM MUL QUANTIZE RELU RESHAPE RSQRT SPACE_TO_DEPTH STRIDED_SLICE SUB".split()
+    "MINIMUM MUL QUANTIZE RELU RESHAPE RSQRT SPACE_TO_DEPTH SQRT STRIDED_SLICE SUB".split()
 )
 
 
@@ -40,6 +40,12 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     `multiple`; a file of a fixed size takes no other. Where the network keeps several styles,
     there is an input `style_weights`, float32 `(1, number of styles)`, that should sum to 1. The
     JSON is in the file, too: the metadata buffer named `tfstyle.json`.
+
+    A network of any style becomes a pair of files. This one has an input `code`, float32
+    `(1, 1, 1, code size)`; the other, `encoder_path(path)`, reads it: its signature `encode` takes
+    `painting`, float32 `(1, height, width, 3)`, RGB in [0, 1], best with a long side of 512 px, and
+    returns `code`. Its weights are in float16 where this one's are in 8 bits: it runs once for each
+    painting, and its errors would be seen in every picture.
 
     Args:
         network: `tfstyle.networks.Generator`.
@@ -67,16 +73,32 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         )
     frozen = freeze(network, config)
     metadata = describe(frozen, config)
-    data = with_metadata(_convert(frozen, config, calibration), metadata)
-    foreign = set(operators(data)) - OPERATORS
-    if foreign:
-        raise ValueError(f"The converter made operators that phones do not run: {foreign}.")
+    files = [_convert(frozen, config, calibration)]
+    if metadata["painting"]:
+        files.append(_convert_encoder(frozen, config))
+    for data in files:
+        foreign = set(operators(data)) - OPERATORS
+        if foreign:
+            raise ValueError(f"The converter made operators that phones do not run: {foreign}.")
+    files = [with_metadata(data, metadata) for data in files]
     with writing(path) as temporary:
-        temporary.write_bytes(data)
-        if check is not None:
-            check(temporary)
+        beside = encoder_path(temporary)
+        try:
+            for data, each in zip(files, (temporary, beside), strict=False):
+                each.write_bytes(data)
+            if check is not None:
+                check(temporary)
+        finally:
+            beside.unlink(missing_ok=True)
+        for data in files[1:]:
+            write(encoder_path(path), data)
     write(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
     return path
+
+
+def encoder_path(path):
+    """Return the path of the file that reads the codes for a network of any style."""
+    return path.with_name(f"{path.stem}_encoder{path.suffix}")
 
 
 class LiteRTPainter:
@@ -99,7 +121,7 @@ class LiteRTPainter:
     signature = SIGNATURE
 
     def __init__(self, path, threads=None):
-        self.path = Path(path)
+        self.path, self._threads, self._encode = Path(path), threads, None
         self.metadata = read_metadata(self.path.read_bytes())
         if self.metadata is None:
             raise ValueError(f"'{path}' is not a LiteRT file of tfstyle.")
@@ -108,8 +130,20 @@ class LiteRTPainter:
         height, width = self._run.get_input_details()["image"]["shape_signature"][1:3]
         self.size = None if height < 0 else (int(height), int(width))
 
-    def __call__(self, image, style_weights=None):
+    def encode(self, painting):
+        """Return the code of a painting, a float32 array `(height, width, 3)` in [0, 1]."""
+        if self._encode is None:
+            interpreter = Interpreter(str(encoder_path(self.path)), num_threads=self._threads)
+            self._encode = interpreter.get_signature_runner("encode")
+        return self._encode(painting=np.float32(painting)[None])["code"]
+
+    def __call__(self, image, style=None):
         """Paint a float32 array `(height, width, 3)` in [0, 1].
+
+        Args:
+            image: The photograph.
+            style: Style weights, where the file keeps several; a painting, an array as `image` is,
+                where it paints in the style of any.
 
         Raises:
             ValueError: If the file cannot take a picture of this size.
@@ -128,9 +162,10 @@ class LiteRTPainter:
             )
         more = [(0, -side % self.metadata["multiple"]) for side in (height, width)]
         inputs = {"image": np.float32(np.pad(image, [*more, (0, 0)], "reflect"))[None]}
-        count = self.metadata["style_weights"]
-        if count:
-            weights = np.eye(1, count) if style_weights is None else np.asarray(style_weights)
+        if self.metadata.get("painting"):
+            inputs["code"] = self.encode(style)
+        elif count := self.metadata["style_weights"]:
+            weights = np.eye(1, count) if style is None else np.asarray(style)
             inputs["style_weights"] = np.float32(weights).reshape(1, count)
         return self._run(**inputs)["stylized"][0, :height, :width]
 
@@ -177,39 +212,66 @@ def _convert(frozen, config, calibration):
     """Return the bytes of a `.tflite` file."""
     import tensorflow as tf
 
-    from tfstyle.export.frozen import equalize_channels
+    from tfstyle.export.frozen import equalize_channels, style_input
 
-    several, sides = frozen.num_styles > 1, config.sides or (None, None)
-    precision = config.chosen_precision
+    sides, takes = config.sides or (None, None), style_input(frozen)
     given = {"image": tf.TensorSpec([1, *sides, 3], tf.float32)}
-    if several:
-        given["style_weights"] = tf.TensorSpec([1, frozen.num_styles], tf.float32)
+    if takes == "style_weights":
+        given[takes] = tf.TensorSpec([1, frozen.num_styles], tf.float32)
+    elif takes == "painting":
+        given["code"] = tf.TensorSpec([1, 1, 1, frozen.num_styles], tf.float32)
+    points = list(given)[1:]  # the name of what says how to paint, if anything does
 
-    def stylize(image, style_weights=None):
-        return {"stylized": tf.clip_by_value(frozen.paint(image, style_weights), 0, 1)}
+    def stylize(image, **point):
+        (point,) = point.values() or (None,)
+        return {"stylized": tf.clip_by_value(frozen.paint(image, point), 0, 1)}
 
-    if precision == "int8":
+    examples = ()
+    if config.chosen_precision == "int8":
         pictures = calibration_pictures(config.sides or (RESIZABLE_SIDE,) * 2, calibration)
-        blends = np.random.default_rng(0).dirichlet(np.ones(frozen.num_styles), len(pictures))
+        if takes == "painting":
+            codes = [np.asarray(frozen.encode(picture[None])) for picture in pictures[::-1]]
+        else:
+            codes = np.random.default_rng(0).dirichlet(np.ones(frozen.num_styles), len(pictures))
         examples = [
-            (picture[None], blend[None])
-            for picture, blend in zip(pictures, np.float32(blends), strict=True)
+            (picture[None], np.float32(code).reshape(1, -1))
+            for picture, code in zip(pictures, codes, strict=True)
         ]
         equalize_channels(frozen, examples)
 
     def representative():
-        for picture, blend in examples:
-            yield {"image": picture} | ({"style_weights": blend} if several else {})
+        for picture, code in examples:
+            yield {"image": picture} | {name: code.reshape(given[name].shape) for name in points}
+
+    traced = tf.function(stylize, autograph=False).get_concrete_function(**given)
+    return _converted(frozen, SIGNATURE, traced, config.chosen_precision, representative)
+
+
+def _convert_encoder(frozen, config):
+    """Return the bytes of the file that reads a painting's code."""
+    import tensorflow as tf
+
+    def encode(painting):
+        return {"code": frozen.encode(painting)[:, None, None]}
+
+    painting = tf.TensorSpec([1, None, None, 3], tf.float32)
+    traced = tf.function(encode, autograph=False).get_concrete_function(painting=painting)
+    precision = "float32" if config.chosen_precision == "float32" else "float16"
+    return _converted(frozen, "encode", traced, precision)
+
+
+def _converted(frozen, name, traced, precision, examples=None):
+    """Return a traced function as the bytes of a file, under a signature's name."""
+    import tensorflow as tf
 
     root = tf.train.Checkpoint()
     root.variables = [weight.value for weight in frozen.weights]
-    traced = tf.function(stylize, autograph=False).get_concrete_function(**given)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tf.lite, which is to go: ai-edge-litert cannot convert
-        tf.saved_model.save(root, folder, signatures={SIGNATURE: traced})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+        tf.saved_model.save(root, folder, signatures={name: traced})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
         if precision == "int8":
-            return _convert_to_int8(converter, representative)
+            return _convert_to_int8(converter, examples)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.config import PaintConfig
+from tfstyle.config import CODE_SIDE, PaintConfig
 from tfstyle.export.calibration import SHIPPED, cover, picture_files
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.footprint import peak_memory_mb
@@ -45,14 +45,13 @@ def verify(path, network, photographs=()):
     """
     painter = open_export(path)
     metadata = painter.metadata
-    weights = _style_weights(path, metadata, network)
+    given, weights = _style(path, metadata, network)
     exact = functools.partial(
         paint,
         freeze(network, ExportConfig(all_styles=True)),
         config=PaintConfig(statistics="whole"),
         style_weights=weights,
     )
-    given = weights if metadata["style_weights"] else None
     rows = []
     for name, image in _pictures(painter, photographs):
         run = functools.partial(painter, image, given)
@@ -90,8 +89,9 @@ def open_export(path):
     return SavedModelPainter(path)
 
 
-def _style_weights(path, metadata, network):
-    """Return weights, one for each style of the network, different for all that were exported."""
+def _style(path, metadata, network):
+    """Return what to give an export beside the photograph, and the point of style that this is for
+    the network: weights, different for all styles that were exported; or a painting."""
     kept = [style["index"] for style in metadata["styles"]]
     architecture = type(network).__name__
     if metadata["architecture"] != architecture or max(kept) >= network.num_styles:
@@ -99,9 +99,14 @@ def _style_weights(path, metadata, network):
             f"'{path}' holds style {max(kept) + 1} of a {metadata['architecture']}, but the "
             f"network is a {architecture} with number of styles {network.num_styles}."
         )
+    if metadata.get("painting"):
+        painting = np.asarray(to_pil(resize(read_image(SHIPPED[1]).rgb, CODE_SIDE)))
+        painting = np.float32(painting) / 255  # as a file holds it
+        return painting, np.asarray(network.encode(painting[None]))
     weights = np.zeros(network.num_styles, np.float32)
     weights[kept] = np.arange(1, len(kept) + 1)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights if metadata["style_weights"] else None, weights
 
 
 def _pictures(painter, photographs):

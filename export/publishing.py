@@ -86,16 +86,16 @@ def find_network(style, config):
         config: `ExportConfig`.
 
     Raises:
-        ValueError: If there is no such style, or it is the network of any style itself.
+        ValueError: If there is no such style, or the format cannot hold the network of any style.
         FileNotFoundError: If there is no such file.
     """
     found = style_for(style)
     if isinstance(found, Paintings):
         network, name = found.network(Path(style).stem), Path(style).stem
-    elif zoo.paints_any(found.path):
+    elif zoo.paints_any(found.path) and config.format == "onnx":
         raise ValueError(
-            f"'{found.name}' takes a painting beside the photograph, which no format holds. Export "
-            "a painting: tfstyle export painting.jpg OUTPUT."
+            f"'{found.name}' takes a painting beside the photograph, which no ONNX file of tfstyle "
+            "does. Export a painting: tfstyle export painting.jpg OUTPUT --format onnx."
         )
     else:
         network, name = zoo.load(found.path), found.name

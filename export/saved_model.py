@@ -26,8 +26,10 @@ def write_saved_model(network, folder, config=None, *, check=None):
     turning is not looked at. Refused by their headers, before they are decoded: animated WebP,
     JPEGs of over 1000 scans, other kinds of files, and pictures of too many pixels. Where the
     network keeps several styles, both take `style_weights`, float32 `(batch, number of styles)`,
-    too. The object itself can be called with the image (and style weights; default: the first
-    style).
+    too; a network of any style takes `painting`, pictures as `image` is, and `painting_bytes`, one
+    for all or one each. The object itself can be called with the image (and style weights; default:
+    the first style); that of any style as Magenta's on TensorFlow Hub,
+    `module(photographs, paintings)[0]`.
 
     Args:
         network: `tfstyle.networks.Generator`.
@@ -54,7 +56,7 @@ def write_saved_model(network, folder, config=None, *, check=None):
                 root, signatures = make_servable(frozen, config)
                 root.assets = _assets(frozen, config, Path(assets))
                 tf.saved_model.save(root, str(temporary), signatures=signatures)
-            write_warmup(temporary, config, frozen.num_styles)
+            write_warmup(temporary, config, frozen)
         except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
             raise OSError(f"'{folder}' cannot be written to: {error.message}") from error
         if check is not None:
@@ -89,22 +91,32 @@ class SavedModelPainter:
         except (AttributeError, KeyError) as error:
             raise ValueError(f"'{path}' holds a SavedModel, but not one of tfstyle.") from error
 
-    def __call__(self, image, style_weights=None):
-        """Paint a float32 array `(height, width, 3)` in [0, 1] with `serving_default`."""
-        inputs = {"image": tf.constant(image[None], tf.float32)}
-        return self._run(self.signature, inputs, style_weights)["stylized"].numpy()[0]
+    def __call__(self, image, style=None):
+        """Paint a float32 array `(height, width, 3)` in [0, 1] with `serving_default`.
 
-    def paint_bytes(self, data, style_weights=None):
+        Args:
+            image: The photograph.
+            style: Style weights, where it keeps several; a painting, an array as `image` is, where
+                it paints in the style of any.
+        """
+        inputs = {"image": tf.constant(image[None], tf.float32)} | self._style(style)
+        return self.loaded.signatures[self.signature](**inputs)["stylized"].numpy()[0]
+
+    def paint_bytes(self, data, style=None):
         """Paint a picture's file, as bytes, with `stylize_bytes`; return the bytes of another."""
-        inputs = {"image_bytes": tf.constant([data])}
-        return self._run("stylize_bytes", inputs, style_weights)["stylized_bytes"].numpy()[0]
+        inputs = {"image_bytes": tf.constant([data])} | self._style(style)
+        if "painting" in inputs:
+            pixels = tf.cast(tf.round(255 * inputs.pop("painting")[0]), tf.uint8)
+            inputs["painting_bytes"] = tf.io.encode_png(pixels)[None]
+        return self.loaded.signatures["stylize_bytes"](**inputs)["stylized_bytes"].numpy()[0]
 
-    def _run(self, signature, inputs, style_weights):
-        count = self.metadata["style_weights"]
-        if count:
-            weights = np.eye(1, count) if style_weights is None else style_weights
-            inputs["style_weights"] = tf.constant(np.reshape(weights, (1, count)), tf.float32)
-        return self.loaded.signatures[signature](**inputs)
+    def _style(self, style):
+        if self.metadata.get("painting"):
+            return {"painting": tf.constant(style[None], tf.float32)}
+        if count := self.metadata["style_weights"]:
+            weights = np.eye(1, count) if style is None else style
+            return {"style_weights": tf.constant(np.reshape(weights, (1, count)), tf.float32)}
+        return {}
 
 
 def newest_version(path):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfstyle.config import CODE_SIDE
+from tfstyle.export.frozen import style_input
 from tfstyle.pictures import MIN_SIDE
 
 JPEG_QUALITY = 95
@@ -17,62 +19,105 @@ def make_servable(frozen, config):
         config: `ExportConfig`.
 
     Returns:
-        Tuple of an object that can be called with `image` (and `style_weights`), and of its
-        signatures as a dictionary; `tfstyle.export.saved_model.write_saved_model` describes them.
+        Tuple of an object that can be called with `image` (and `style_weights`, or a painting) and
+        its signatures as a dictionary; `tfstyle.export.saved_model.write_saved_model` has more.
     """
     # Not Model.export: what it writes cannot be called, and holds the weights twice.
     root = tf.train.Checkpoint()
     root.variables = [weight.value for weight in frozen.weights]
     root.trainable_variables, root.regularization_losses = list(root.variables), []
 
-    several = frozen.num_styles > 1
-    image = {"image": tf.TensorSpec([None, None, None, 3], tf.float32)}
-    image_bytes = {"image_bytes": tf.TensorSpec([None], tf.string)}
-    weights = {"style_weights": tf.TensorSpec([None, frozen.num_styles], tf.float32)}
-    weights = weights if several else {}
+    pictures, files = tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None], tf.string)
+    points = tf.TensorSpec([None, frozen.num_styles])
+    takes, point = style_input(frozen), {} if frozen.num_styles == 1 else {"point": points}
+    # Once for all, or the file would hold it thrice.
+    paint = _traced(lambda image, point=None: frozen(image, point), {"image": pictures} | point)
+    read = takes == "painting" and _traced(
+        lambda painting: frozen.encode(_at_code_side(painting)), {"painting": pictures}
+    )
 
-    def painted(image, style_weights=None):
-        return frozen(image, style_weights)
+    def serve(image, **style):
+        return {"stylized": paint(image=_bounded(image, config), **to_point(style))}
 
-    paint = _traced(painted, image | weights)  # once for all, or the file would hold it thrice
-
-    def call(image, style_weights=None, training=False):
-        if not several:
-            return paint(image=image)
-        first = tf.one_hot([0], frozen.num_styles)
-        return paint(image=image, style_weights=first if style_weights is None else style_weights)
-
-    def serve(image, style_weights=None):
-        return {"stylized": paint(image=_bounded(image, config), **blend(style_weights))}
-
-    def serve_bytes(image_bytes, style_weights=None):
+    def serve_bytes(image_bytes, **style):
         def paint_one(given):
-            data, weights = given if several else (given, None)
-            pixels = 255 * paint(image=_decode(data, config)[None], **blend(weights))[0]
-            return encode(tf.cast(tf.round(pixels), tf.uint8), config.encoding)
+            data, *point = given
+            pixels = paint(
+                image=_decode(data, config)[None], **({"point": point[0][None]} if point else {})
+            )[0]
+            return encode(tf.cast(tf.round(255 * pixels), tf.uint8), config.encoding)
 
-        given = (image_bytes, style_weights) if several else image_bytes
-        # One after the other: each picture may take all the memory that there is for one.
-        stylized = tf.map_fn(paint_one, given, fn_output_signature=tf.string, parallel_iterations=1)
-        return {"stylized_bytes": stylized}
+        points = [
+            tf.broadcast_to(point, [tf.size(image_bytes), frozen.num_styles])
+            for point in to_point(style).values()
+        ]
+        return {"stylized_bytes": _one_by_one(paint_one, (image_bytes, *points), tf.string)}
 
-    def blend(style_weights):
-        if not several:
-            return {}
-        total = tf.reduce_sum(style_weights, -1, keepdims=True)
-        positive = tf.debugging.assert_positive(total, "style weights must have a positive sum")
-        blended = _after([positive], style_weights) / total
-        return {"style_weights": tf.reshape(blended, [-1, frozen.num_styles])}
+    def to_point(style):
+        """Return what `paint` takes for what a signature does beside the photograph."""
+        if "painting_bytes" in style:
+            codes = _one_by_one(
+                lambda given: read(painting=_decode(given[0], config)[None])[0],
+                (style["painting_bytes"],),
+                tf.float32,
+            )
+            return {"point": tf.ensure_shape(codes, points.shape)}
+        if "painting" in style:
+            return {"point": read(painting=_bounded(style["painting"], config))}
+        if "style_weights" in style:
+            total = tf.reduce_sum(style["style_weights"], -1, keepdims=True)
+            positive = tf.debugging.assert_positive(total, "style weights must have a positive sum")
+            return {"point": _after([positive], style["style_weights"]) / total}
+        return {}
 
-    root.__call__ = tf.function(call, autograph=False)
-    for training in (False, True):
-        root.__call__.get_concrete_function(**image, training=training)
-        if several:
-            root.__call__.get_concrete_function(**image, **weights, training=training)
+    root.__call__ = _callable(paint, read, takes, pictures, points)
+    given = {None: {}, "style_weights": {takes: points}, "painting": {takes: pictures}}[takes]
+    given_bytes = {"painting_bytes": files} if takes == "painting" else given
     return root, {
-        "serving_default": _traced(serve, image | weights),
-        "stylize_bytes": _traced(serve_bytes, image_bytes | weights),
+        "serving_default": _traced(serve, {"image": pictures} | given),
+        "stylize_bytes": _traced(serve_bytes, {"image_bytes": files} | given_bytes),
     }
+
+
+def _callable(paint, read, takes, pictures, points):
+    """Return the function that a SavedModel is when it is called."""
+    if takes == "painting":
+        # As the network of any style on TensorFlow Hub is called: `module(content, style)[0]`.
+        def call(content, style, training=False):
+            return [paint(image=content, point=read(painting=style))]
+
+        given = [(pictures, pictures)]
+    elif takes == "style_weights":
+
+        def call(image, style_weights=None, training=False):
+            first = tf.one_hot([0], points.shape[1])
+            return paint(image=image, point=first if style_weights is None else style_weights)
+
+        given = [(pictures,), (pictures, points)]
+    else:
+
+        def call(image, training=False):
+            return paint(image=image)
+
+        given = [(pictures,)]
+    function = tf.function(call, autograph=False)
+    for training in (False, True):
+        for specs in given:
+            function.get_concrete_function(*specs, training=training)
+    return function
+
+
+def _at_code_side(paintings):
+    """Resize paintings `(batch, height, width, 3)` to the size at which their codes are read."""
+    sides = tf.cast(tf.shape(paintings)[1:3], tf.float32)
+    sides = tf.cast(tf.round(sides * (CODE_SIDE / tf.reduce_max(sides))), tf.int32)
+    resized = tf.image.resize(paintings, tf.maximum(sides, 32), "lanczos3", antialias=True)
+    return tf.clip_by_value(resized, 0, 1)
+
+
+def _one_by_one(function, given, dtype):
+    """Map a function over tensors: each picture may take all the memory that there is for one."""
+    return tf.map_fn(function, given, fn_output_signature=dtype, parallel_iterations=1)
 
 
 def encode(pixels, encoding):

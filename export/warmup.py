@@ -6,11 +6,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfstyle.export.frozen import style_input
+
 FILE = "assets.extra/tf_serving_warmup_requests"
 SIDE = 256
 
 
-def write_warmup(saved_model, config, num_styles):
+def write_warmup(saved_model, config, frozen):
     """Write a request for each signature, so that the first picture of a user is not the slow one.
 
     Nothing is written without the package tensorflow-serving-api, which describes requests.
@@ -18,7 +20,7 @@ def write_warmup(saved_model, config, num_styles):
     Args:
         saved_model: Folder of the SavedModel.
         config: `ExportConfig`.
-        num_styles: Number of styles; of several, the signatures take weights.
+        frozen: The network, which says what the signatures take beside the photograph.
 
     Returns:
         Number of requests written.
@@ -37,8 +39,11 @@ def write_warmup(saved_model, config, num_styles):
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, inputs in given.items():
-            if num_styles > 1:
-                inputs["style_weights"] = tf.one_hot([0], num_styles)
+            takes = style_input(frozen)
+            if takes == "style_weights":
+                inputs["style_weights"] = tf.one_hot([0], frozen.num_styles)
+            elif takes == "painting":
+                inputs |= {name.replace("image", "painting"): x for name, x in inputs.items()}
             log = PredictionLog()
             request = log.predict_log.request
             request.model_spec.signature_name = name

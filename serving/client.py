@@ -18,6 +18,7 @@ import grpc
 import numpy as np
 from PIL import Image
 
+from tfstyle.config import CODE_SIDE
 from tfstyle.pictures import read_image, read_plain_jpeg, resize, to_pil
 from tfstyle.serving.wire import (
     PREDICT,
@@ -135,7 +136,17 @@ class StyleClient:
         """Close the connection."""
         self._channel.close()
 
-    def stylize(self, picture, style, *, version=None, label=None, size=None, style_weights=None):
+    def stylize(
+        self,
+        picture,
+        style,
+        *,
+        painting=None,
+        version=None,
+        label=None,
+        size=None,
+        style_weights=None,
+    ):
         """Paint a picture on the server.
 
         Args:
@@ -143,6 +154,7 @@ class StyleClient:
                 `tfstyle.pictures.read_image`. As a file, a JPEG of upright sRGB goes as it is, with
                 its metadata; all else is turned upright and goes as PNG.
             style: Name of the model on the server.
+            painting: Painting to paint after, in the forms of `picture`, for a model of any style.
             version: Number of its version. Default: the newest.
             label: Label of its version, such as "stable", instead.
             size: Long side in pixels to reduce a larger picture to first. Default: none.
@@ -164,24 +176,17 @@ class StyleClient:
             )
         if size is not None and size < 1:
             raise ValueError(f"`size` must be at least 1. Received: size={size}.")
-        name, output, write, read = SIGNATURES[self._signature]
-        file = read_plain_jpeg(picture, size) if write is _to_png else None
-        if file is not None:
-            value, alpha = [file], None
-        else:
-            rgb, alpha = read_image(picture)
-            if size is not None and max(rgb.shape) > size:
-                rgb = resize(rgb, size)
-                alpha = None if alpha is None else resize(alpha, rgb.shape[:2])
-            value = write(rgb)
+        _, output, _, read = SIGNATURES[self._signature]
         request = PredictRequest()
+        alpha = self._write(request, picture, size)
+        if painting is not None:
+            self._write(request, painting, CODE_SIDE, "painting")
         request.model_spec.name = style
         request.model_spec.signature_name = self._signature
         if version is not None:
             request.model_spec.version.value = version
         if label is not None:
             request.model_spec.version_label = label
-        write_tensor(request.inputs[name], value)
         if style_weights is not None:
             weights = np.array([style_weights], np.float32)
             if weights.ndim != 2:
@@ -203,6 +208,21 @@ class StyleClient:
         painted.putalpha(Image.fromarray((levels * 255).round().astype(np.uint8)))
         return painted
 
+    def _write(self, request, picture, size, kind="image"):
+        """Put a picture into a request; return its alpha."""
+        name, _, write, _ = SIGNATURES[self._signature]
+        file = read_plain_jpeg(picture, size) if write is _to_png else None
+        if file is not None:
+            value, alpha = [file], None
+        else:
+            rgb, alpha = read_image(picture)
+            if size is not None and max(rgb.shape) > size:
+                rgb = resize(rgb, size)
+                alpha = None if alpha is None else resize(alpha, rgb.shape[:2])
+            value = write(rgb)
+        write_tensor(request.inputs[name.replace("image", kind)], value)
+        return alpha
+
     def stylize_many(self, pictures, style, *, workers=4, errors="raise", **options):
         """Paint many pictures, some at a time, and give the results in order as they come.
 
@@ -211,7 +231,7 @@ class StyleClient:
             style: As for `stylize`.
             workers: Pictures on their way at once.
             errors: "raise" what goes wrong, or "return" it in the place of the result.
-            **options: Of `stylize`: `version`, `label`, `size`, `style_weights`.
+            **options: Of `stylize`: `painting`, `version`, `label`, `size`, `style_weights`.
 
         Yields:
             `PIL.Image.Image`, or an exception with `errors="return"`.

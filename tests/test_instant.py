@@ -149,11 +149,6 @@ def test_a_gif_is_painted_in_the_style_of_a_painting(pictures, tmp_path):
     assert first[..., 0].mean() > first[..., 2].mean()
 
 
-def test_tfstyle_export_says_that_any_wants_a_painting(tmp_path, capsys):
-    assert main(["export", "any", str(tmp_path / "any.tflite"), "--format", "litert"]) == 2
-    assert "'any' takes a painting beside the photograph" in capsys.readouterr().err
-
-
 def test_a_network_of_one_painting_paints_as_the_network_of_any(pictures):
     photo, red, _ = pictures
     image = np.float32(photo)[None] / 255

@@ -204,6 +204,35 @@ def test_stylize_sends_style_weights(address, servicer, photo):
             client.stylize(photo, "wave", style_weights=0.5)
 
 
+@pytest.mark.parametrize("signature", ["stylize_bytes", "serving_default"])
+def test_stylize_sends_a_painting_no_larger_than_it_is_looked_at(
+    address, servicer, photo, signature
+):
+    painting = Image.effect_noise((1024, 600), 80).convert("RGB")
+    with StyleClient(address, signature=signature) as client:
+        client.stylize(photo, "any", painting=painting)
+    inputs = servicer.requests[-1].inputs
+    if signature == "stylize_bytes":
+        (file,) = tf.make_ndarray(inputs["painting_bytes"])
+        assert Image.open(io.BytesIO(file)).size == (512, 300)
+    else:
+        assert tf.make_ndarray(inputs["painting"]).shape == (1, 300, 512, 3)
+
+
+def test_command_takes_a_painting_for_a_style(address, servicer, photo, tmp_path, capsys):
+    painting = tmp_path / "night.png"
+    Image.effect_noise((40, 30), 80).convert("RGB").save(painting)
+    Image.effect_noise((40, 30), 80).convert("RGB").save(tmp_path / "cat.png")
+    command = ["client", str(tmp_path / "cat.png"), "--server", address, "--style"]
+    assert cli.main([*command, str(painting), "-o", str(tmp_path / "out.png")]) == 0
+    request = servicer.requests[-1]
+    assert request.model_spec.name == "any"
+    assert set(request.inputs) == {"image_bytes", "painting_bytes"}
+    assert cli.main([*command, str(painting), "-o", str(painting)]) == 2
+    assert cli.main([*command, str(tmp_path / "gone.png"), "-o", str(tmp_path / "b.png")]) == 2
+    assert "gone.png" in capsys.readouterr().err
+
+
 def test_messages_over_four_megabytes_pass(address):
     pixels = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
     with StyleClient(address, signature="serving_default") as client:  # 5.9 MB each way
