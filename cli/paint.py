@@ -2,13 +2,11 @@
 
 import sys
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from PIL import ExifTags, Image
 
 from tfstyle.cli import flags, photos
 from tfstyle.cli.quiet import load_tensorflow
@@ -16,7 +14,7 @@ from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
 from tfstyle.painting.instant import Paintings
-from tfstyle.pictures import check_size, fitted, read_image, save_or_rescue
+from tfstyle.pictures import check_size, fitted, read_image, read_size, save_or_rescue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +98,7 @@ def run_instant(arguments):
 
 def _paint(options, content, style, paintings):
     flags.check_quality(options.quality)
-    jobs, many = photos.with_outputs(content, options.output, paintings)
+    jobs, many, passed_over = photos.with_outputs(content, options.output, paintings)
     if not many:  # what is wrong is reported before the network is loaded
         _read(*jobs[0], options.settings.size)
     load_tensorflow()
@@ -124,7 +122,7 @@ def _paint(options, content, style, paintings):
             seen = done + len(left_out)
             left = (time.monotonic() - begun) / done * (len(jobs) - seen)
             print(f"{seen}/{len(jobs)}  {left:.0f} s left", end="\r", file=sys.stderr)
-    return photos.exit_code(len(left_out), len(jobs))
+    return photos.exit_code(len(left_out), len(jobs), passed_over)
 
 
 def parse(arguments):
@@ -135,12 +133,9 @@ def parse(arguments):
 def _size(job):
     """Return what sorts photographs of one size together; those that cannot be opened go first."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(job[0]) as image:
-                return image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # Pillow's parsers raise anything, and reading it all tells what is wrong
-        return (0, 0), 1
+        return read_size(job[0])
+    except (ValueError, OSError):  # reading it all will tell
+        return 0, 0
 
 
 def _read(photo, output, size):

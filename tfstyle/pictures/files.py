@@ -168,6 +168,14 @@ def local(path):
     return Path(path).expanduser()
 
 
+def is_same_file(path, other):
+    """Tell whether two paths lead to one file, by links or by another spelling."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one is not there
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
 def refuse_special(path):
     """Refuse what is there but is no file: a folder, a pipe, a device.
 

@@ -1,6 +1,7 @@
 """Files, bytes, PIL images and arrays to pictures: RGB in [0, 1], upright, in sRGB."""
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -10,10 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from tfstyle.pictures.files import refuse_special
+
 MIN_SIDE = 16
 
 
+# Pillow's, and of these what it was built with; HEIC is left to pillow-heif.
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+if importlib.util.find_spec("PIL._avif"):
+    READ_FORMATS += ("AVIF",)
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "F")  # Pillow's modes of more than 8 bits
@@ -106,6 +114,25 @@ def read_small(source, short_side):
     return image
 
 
+def read_size(source):
+    """Return height and width of a picture, upright, by its header alone.
+
+    Args:
+        source: A path, a file's bytes, a binary file object or a PIL image.
+
+    Raises:
+        As `read_image`, where the header tells.
+    """
+    name = describe(source)
+    with _open(source, name) as opened:
+        image = _decode(opened, name, load=False)
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        except Exception:  # as in `_turn_upright`
+            turned = False
+        return image.size if turned else image.size[::-1]
+
+
 def read_plain_jpeg(source, max_side=None):
     """Return the bytes of a JPEG that any decoder reads as `read_image` does, upright and in sRGB.
 
@@ -167,13 +194,15 @@ def _open(source, name):
             "A picture must be a path, bytes, a file object opened with 'rb', a PIL image or "
             f"an array. Received: {name}."
         )
-    path = os.fsdecode(source)
+    path = os.path.expanduser(os.fsdecode(source))
     if re.match(r"\w{2,}://|data:", path):
         raise ValueError(f"A picture must be local. Received: {name:.60}, a URL. Download it.")
     if os.path.isdir(path):
         raise ValueError(f"A picture must be a file. Received: {name}, a folder.")
     if not os.path.exists(path):
-        raise FileNotFoundError(f"A picture must exist. Received: {name}, no file. Check the path.")
+        what = "a link to nothing" if os.path.lexists(path) else "no file"
+        raise FileNotFoundError(f"A picture must exist. Received: {name}, {what}. Check the path.")
+    refuse_special(path)  # which would be waited for
     return open(path, "rb")
 
 
@@ -187,7 +216,7 @@ def _decode(opened, name, short_side=None, *, load=True):
             # Pillow warns from half its limit on, and raises at the limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             is_image = isinstance(opened, Image.Image)
-            image = opened if is_image else Image.open(opened, formats=READ_FORMATS)
+            image = opened if is_image else _identify(opened, name)
             if short_side and min(image.size) > short_side:
                 image.draft(None, (short_side, short_side))
             if load:
@@ -203,11 +232,32 @@ def _decode(opened, name, short_side=None, *, load=True):
             f"A picture must be a {', '.join(READ_FORMATS)} file. "
             f"Received: {name}, which is empty, cut short or of another kind."
         ) from error
+    except _Unreadable:
+        raise
     except Exception as error:  # Decoders raise anything on damaged data.
         raise ValueError(
             f"A picture must be whole. Received: {name}, which is cut short or damaged "
             f"({error}). Get it anew."
         ) from error
+
+
+class _Unreadable(ValueError):
+    """A picture that is whole, but cannot be read right."""
+
+
+def _identify(opened, name):
+    """Open a picture's file, whose header alone is read."""
+    opened.seek(0)
+    head = opened.read(12)
+    if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
+        return Image.open(opened, formats=READ_FORMATS)
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise _Unreadable(
+            f"HEIC needs pillow-heif: pip install 'tfstyle[heic]'. Received: {name}."
+        ) from error
+    return HeifImageFile(opened)
 
 
 def _turn_upright(image, name):

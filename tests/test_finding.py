@@ -1,0 +1,110 @@
+"""What is a photograph: one rule, wherever a folder is given."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfstyle.cli import main as cli
+from tfstyle.cli import photos as command
+from tfstyle.export.calibration import picture_files
+from tfstyle.pictures import READ_FORMATS, find_photos, read_image, read_size
+from tfstyle.pictures.files import PREFIX
+from tfstyle.training.data import Photos
+
+PHOTOS = "IMG.AVIF", "a.jpg", "b.jfif", "c.HEIC", "linked/d.png", "more/e.jpg", "trip.jpg/f.tif"
+OTHERS = {
+    ".thumbnails": "hidden",
+    "._a.jpg": "hidden",
+    f"{PREFIX}{'0' * 16}.jpg": "hidden",
+    "more/back": "link to a folder around it",
+    "notes.txt": ".txt",
+    "painted": "painted earlier",
+    "raw.NEF": ".nef",
+    "README": "without a suffix",
+    "wave.training": "of a training",
+}
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch):
+    """A folder of photographs, by name, and of what is none."""
+    monkeypatch.chdir(tmp_path)
+    folders = {".thumbnails", "painted", "wave.training"}
+    for name in (*PHOTOS, *(name + "/a.jpg" * (name in folders) for name in OTHERS)):
+        path = tmp_path / "album" / name.replace("linked/", "../elsewhere/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name != "more/back":
+            path.touch()
+    (tmp_path / "album/linked").symlink_to("../elsewhere")
+    (tmp_path / "album/more/back").symlink_to("..")
+    (tmp_path / "album/more/again").symlink_to("../trip.jpg")
+    return tmp_path / "album"
+
+
+def test_find_photos_gives_each_file_a_place_or_a_reason(album):
+    found = find_photos(album, without=album.parent / "album/../album/painted")
+    assert found.photos == sorted(PHOTOS)
+    assert found.others == OTHERS
+    assert str(found) == (
+        "1 .nef, 1 .txt, 3 hidden, 1 link to a folder around it, 1 of a training, 1 painted "
+        "earlier, 1 without a suffix"
+    )
+
+
+@pytest.mark.usefixtures("album")
+def test_every_door_finds_the_same_photographs():
+    found = [f"album/{name}" for name in find_photos("album").photos]
+    assert [f"album/{name}" for name in Photos("album").names] == found
+    assert [str(path) for path in picture_files(["album"])] == found
+    jobs, _, passed_over = command.with_outputs([command.Path("album")], command.Path("out"))
+    assert [str(photo) for photo, _ in jobs] == found
+    assert passed_over == [f"album: passed over {Photos('album').passed_over}"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(album, monkeypatch):
+    def scandir(path):
+        if os.path.basename(path) == "more":
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_photos(album).others["more"] == "cannot be listed (Permission denied)"
+
+
+@pytest.mark.usefixtures("tiny_zoo")
+@pytest.mark.parametrize("absolute", ["content", "output"])
+def test_paintings_of_an_earlier_run_are_not_painted(tmp_path, monkeypatch, absolute):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "album").mkdir()
+    Image.new("RGB", (20, 20)).save("album/a.png")
+    content = str(tmp_path / "album") if absolute == "content" else "album"
+    output = str(tmp_path / "album/painted") if absolute == "output" else "album/painted"
+    for _ in range(2):
+        assert cli.main(["stylize", content, "ripple", "-o", output]) == 0
+        assert os.listdir(output) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("JPEG", "jfif"), ("JPEG", "HEIC"), ("AVIF", "avif"), ("HEIF", "heic")]
+)
+def test_read_image_goes_by_what_a_file_holds(tmp_path, kind, suffix):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    elif kind not in READ_FORMATS:
+        pytest.skip("Pillow was built without AVIF")
+    levels = np.full((20, 24, 3), 100, np.uint8)
+    levels[:, 12:] = 200
+    Image.fromarray(levels).save(tmp_path / f"a.{suffix}", kind, quality=100)
+    np.testing.assert_allclose(read_image(tmp_path / f"a.{suffix}").rgb, levels / 255, atol=0.03)
+    assert read_size(tmp_path / f"a.{suffix}") == (20, 24)
+
+
+def test_heic_without_pillow_heif_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    with pytest.raises(ValueError, match=r"needs pillow-heif: pip install .* Received: '.*a.heic'"):
+        read_image(tmp_path / "a.heic")
