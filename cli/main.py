@@ -1,6 +1,7 @@
 """`tfstyle`: find the command, run it, turn errors into one line."""
 
 import importlib
+import io
 import os
 import sys
 
@@ -61,6 +62,8 @@ def main(argv=None):
 
 def report_errors(name, run, arguments):
     """Return `run(arguments)`, an exit code, and turn what it raises into one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of another encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = run(arguments) or 0
         sys.stdout.flush()

@@ -88,6 +88,67 @@ def test_paintings_of_an_earlier_run_are_not_painted(tmp_path, monkeypatch, abso
         assert os.listdir(output) == ["a.png"]
 
 
+ODD = "caf\udce9.png", "%d.png", "a:b.png", "[1].png", "-o.png", "*?.png", "a\\b.png", "é .png"
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """A folder of photographs with odd names, and of what is called a photograph and is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd").mkdir()
+    for name in ODD:
+        Image.new("RGB", (20, 20), (200, 100, 50)).save(tmp_path / "odd" / name, "PNG")
+    os.mkfifo("odd/pipe.jpg")
+    os.symlink("self.jpg", "odd/self.jpg")
+    os.symlink("gone.jpg", "odd/dangling.jpg")
+    if os.access("/dev/zero", os.R_OK):
+        os.symlink("/dev/zero", "odd/zero.jpg")
+    return tmp_path / "odd"
+
+
+REASONS = {
+    "dangling.jpg": "a link to nothing",
+    "pipe.jpg": "a pipe",
+    "self.jpg": "a link to nothing",
+    "zero.jpg": "a device",
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes pipes and names of POSIX")
+@pytest.mark.usefixtures("tiny_zoo", "odd")
+def test_odd_files_are_painted_or_named_and_end_no_batch(capfdbinary):
+    sys.stdout.reconfigure(errors="strict")
+    assert cli.main(["stylize", "odd", "ripple", "-o", "[out] %d:"]) == 1
+    out, err = capfdbinary.readouterr()
+    assert {*os.listdir("[out] %d:")} == {*ODD}
+    assert rb"caf\udce9.png" in out
+    for name, reason in REASONS.items():
+        assert any(name in line and reason in line for line in err.decode().splitlines())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes pipes and names of POSIX")
+def test_odd_files_end_no_training_and_no_shards(odd, capsys):
+    photos = Photos(odd)
+    assert len(photos) == len(ODD) + len(REASONS)
+    for position in range(len(photos)):
+        assert photos.crop(position, 16, (16, 16))[0, 0].tolist() == [200, 100, 50]
+    assert {*photos.bad} == {*REASONS}
+    assert cli.main(["shards", "odd", "-o", "shards", "--shards", "2"]) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert captured.err.splitlines()[-1] == "4 of 12 photographs were left out"
+    for name in REASONS:
+        assert f"{name}: " in captured.err
+    assert len(Photos("shards")) == len(ODD)
+
+
+@pytest.mark.parametrize("address", ["https://example.com/a.jpg", "gs://a/b.jpg"])
+def test_addresses_are_refused_by_name(address):
+    for refuse in (read_image, lambda address: read_image(command.Path(address)), Photos):
+        with pytest.raises(ValueError, match=r"must be local.*'(https|gs):/.*Download it"):
+            refuse(address)
+
+
 @pytest.mark.parametrize(
     ("kind", "suffix"), [("JPEG", "jfif"), ("JPEG", "HEIC"), ("AVIF", "avif"), ("HEIF", "heic")]
 )

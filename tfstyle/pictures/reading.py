@@ -195,7 +195,7 @@ def _open(source, name):
             f"an array. Received: {name}."
         )
     path = os.path.expanduser(os.fsdecode(source))
-    if re.match(r"\w{2,}://|data:", path):
+    if re.match(r"\w{2,}:/|data:", path) and not os.path.lexists(path):  # pathlib drops a slash
         raise ValueError(f"A picture must be local. Received: {name:.60}, a URL. Download it.")
     if os.path.isdir(path):
         raise ValueError(f"A picture must be a file. Received: {name}, a folder.")
