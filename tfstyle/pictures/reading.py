@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from tfstyle.pictures.files import refuse_special
+from tfstyle.pictures.layouts import UnreadableError, check_layout, with_alpha, with_true_levels
 
 MIN_SIDE = 16
 
@@ -76,7 +77,7 @@ def read_image(source):
     else:
         name = describe(source)
         with _open(source, name) as opened:
-            image = _turn_upright(_decode(opened, name), name)
+            image = _load(opened, name)
         pixels = _to_pixels(_to_srgb(image, name))
     return _composite_on_white(_to_unit_range(pixels, name))
 
@@ -98,7 +99,7 @@ def read_small(source, short_side):
     """
     name = describe(source)
     with _open(source, name) as opened:
-        image = _turn_upright(_decode(opened, name, short_side), name)
+        image = _load(opened, name, short_side)
         image = _to_srgb(image, name)
     if image.mode in _DEEP_GREY:
         grey = _to_unit_range(_to_pixels(image), name)[..., 0]
@@ -206,6 +207,12 @@ def _open(source, name):
     return open(path, "rb")
 
 
+def _load(opened, name, short_side=None):
+    """Decode a picture, turn it upright, and put white where it should be."""
+    image = _decode(opened, name, short_side)
+    return with_true_levels(_turn_upright(image, name), image)
+
+
 def _decode(opened, name, short_side=None, *, load=True):
     """Decode an open file, or a PIL image that still has to be; a JPEG no larger than needed.
 
@@ -217,6 +224,7 @@ def _decode(opened, name, short_side=None, *, load=True):
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             is_image = isinstance(opened, Image.Image)
             image = opened if is_image else _identify(opened, name)
+            check_layout(image, name)
             if short_side and min(image.size) > short_side:
                 image.draft(None, (short_side, short_side))
             if load:
@@ -232,17 +240,13 @@ def _decode(opened, name, short_side=None, *, load=True):
             f"A picture must be a {', '.join(READ_FORMATS)} file. "
             f"Received: {name}, which is empty, cut short or of another kind."
         ) from error
-    except _Unreadable:
+    except UnreadableError:
         raise
     except Exception as error:  # Decoders raise anything on damaged data.
         raise ValueError(
             f"A picture must be whole. Received: {name}, which is cut short or damaged "
             f"({error}). Get it anew."
         ) from error
-
-
-class _Unreadable(ValueError):
-    """A picture that is whole, but cannot be read right."""
 
 
 def _identify(opened, name):
@@ -254,7 +258,7 @@ def _identify(opened, name):
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:
-        raise _Unreadable(
+        raise UnreadableError(
             f"HEIC needs pillow-heif: pip install 'tfstyle[heic]'. Received: {name}."
         ) from error
     return HeifImageFile(opened)
@@ -265,13 +269,13 @@ def _turn_upright(image, name):
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # Pillow's parser raises anything on broken EXIF data.
-        warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=3)
+        warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=4)
         return image.copy()
 
 
 def _to_srgb(image, name):
     """Bring colors to 8-bit sRGB (mode L, LA, RGB or RGBA); deep grey stays."""
-    alpha = None
+    alpha, image = None, with_alpha(image)
     if image.mode == "1":
         image = image.convert("L")
     if image.has_transparency_data and image.mode not in _DEEP_GREY:
@@ -314,7 +318,8 @@ def _apply_profile(image, name):
 def _to_pixels(image):
     """Take the array out: 16 bit for grey; 16-bit color and LA Pillow has cut to 8."""
     pixels = np.asarray(image)
-    if image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 65535:
+    # Pillow's whole numbers are of 16 bits where they are of any; up to 255 nobody knows.
+    if image.mode == "I" and pixels.min() >= 0 and 255 < pixels.max() <= 65535:
         return pixels.astype(np.uint16)
     return pixels
 
