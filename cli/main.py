@@ -5,6 +5,7 @@ import io
 import os
 import sys
 
+from tfstyle.cli.quiet import warnings_in_lines
 from tfstyle.version import __version__
 
 COMMANDS = {
@@ -65,7 +66,8 @@ def report_errors(name, run, arguments):
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of another encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = run(arguments) or 0
+        with warnings_in_lines(name):
+            code = run(arguments) or 0
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # who read the output, such as `head`, has gone

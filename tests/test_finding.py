@@ -1,7 +1,9 @@
 """What is a photograph: one rule, wherever a folder is given."""
 
+import io
 import os
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -140,6 +142,44 @@ def test_odd_files_end_no_training_and_no_shards(odd, capsys):
     for name in REASONS:
         assert f"{name}: " in captured.err
     assert len(Photos("shards")) == len(ODD)
+
+
+def damaged_tiff(path):
+    """Write a TIFF of which libtiff tells line by line, and Pillow not at all."""
+    file = io.BytesIO()
+    Image.effect_noise((64, 48), 80).convert("1").save(file, "TIFF", compression="group4")
+    data = bytearray(file.getvalue())
+    for place in range(60, 200, 20):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+
+
+def test_warnings_are_one_line_a_file_of_our_own(tmp_path, monkeypatch, tiny_zoo, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd").mkdir()
+    damaged_tiff(tmp_path / "odd/a.tif")
+    options = {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x05"}, {"icc_profile": b"junk" * 50}
+    for name, given in zip("bc", options, strict=True):
+        Image.new("RGB", (20, 20)).save(f"odd/{name}.jpg", **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda *given: sys.stderr.write(warnings.formatwarning(*given[:4]))
+        assert cli.main(["stylize", "odd", "ripple", "-o", "out"]) == 0
+        assert len(capfd.readouterr().err.splitlines()) == 2
+        assert cli.main(["stylize", "odd/c.jpg", "odd/a.tif", "ripple", "-o", "out"]) == 0
+    first, second = sorted(capfd.readouterr().err.splitlines())
+    assert first.startswith("tfstyle stylize: 'odd/a.tif' is damaged in places (Fax4Decode: Bad")
+    assert second.startswith("tfstyle stylize: The ICC profile of 'odd/c.jpg' is broken or does")
+
+
+def test_pillow_warns_of_nothing_that_is_read(tmp_path, capfd):
+    damaged_tiff(tmp_path / "a.tif")
+    with pytest.warns(UserWarning, match=r"'.*a.tif' is damaged in places \(Fax4Dec") as warned:
+        read_image(tmp_path / "a.tif")
+    assert [warning.filename for warning in warned] == [__file__]
+    assert capfd.readouterr().err == ""
+    os.write(2, b"back")
+    assert capfd.readouterr().err == "back"
 
 
 @pytest.mark.parametrize("address", ["https://example.com/a.jpg", "gs://a/b.jpg"])

@@ -5,6 +5,8 @@ import importlib.util
 import io
 import os
 import re
+import tempfile
+import threading
 import warnings
 from typing import NamedTuple
 
@@ -127,11 +129,7 @@ def read_size(source):
     name = describe(source)
     with _open(source, name) as opened:
         image = _decode(opened, name, load=False)
-        try:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        except Exception:  # as in `_turn_upright`
-            turned = False
-        return image.size if turned else image.size[::-1]
+        return image.size if _orientation(image) >= 5 else image.size[::-1]
 
 
 def read_plain_jpeg(source, max_side=None):
@@ -160,11 +158,7 @@ def read_plain_jpeg(source, max_side=None):
     short, long = sorted(image.size)
     fits = short >= MIN_SIDE and (max_side is None or long <= max_side)
     plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
-    try:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    except Exception:  # as in `_turn_upright`
-        upright = False
-    if not (fits and plain and upright):
+    if not (fits and plain and _orientation(image) == 1):
         return None
     _decode(image, name)  # is it whole?
     return content
@@ -219,17 +213,16 @@ def _decode(opened, name, short_side=None, *, load=True):
     Without `load`, only its header.
     """
     try:
-        with warnings.catch_warnings():
-            # Pillow warns from half its limit on, and raises at the limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with _pillow_silenced():
             is_image = isinstance(opened, Image.Image)
             image = opened if is_image else _identify(opened, name)
-            check_layout(image, name)
+            if load:
+                check_layout(image, name)
             if short_side and min(image.size) > short_side:
                 image.draft(None, (short_side, short_side))
             if load:
-                image.load()
-            return image
+                with _libtiff_silenced(image) as said:
+                    image.load()
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"A picture must have at most {2e-6 * Image.MAX_IMAGE_PIXELS:.0f} megapixels. "
@@ -247,6 +240,40 @@ def _decode(opened, name, short_side=None, *, load=True):
             f"A picture must be whole. Received: {name}, which is cut short or damaged "
             f"({error}). Get it anew."
         ) from error
+    if load and said:
+        warnings.warn(f"{name} is damaged in places ({said[0].rstrip('.')}).", stacklevel=4)
+    return image
+
+
+@contextlib.contextmanager
+def _pillow_silenced():
+    """Let Pillow warn of nothing: what matters is an error, or a warning of our own."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        yield
+
+
+@contextlib.contextmanager
+def _libtiff_silenced(image):
+    """Yield a list that is then of the lines that libtiff has written to stderr."""
+    said = []
+    tiles = getattr(image, "tile", None)  # of a file's image, until it is loaded
+    if not tiles or tiles[0][0] != "libtiff":
+        yield said
+        return
+    with _stderr, tempfile.TemporaryFile() as lines:
+        kept = os.dup(2)
+        try:
+            os.dup2(lines.fileno(), 2)
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            lines.seek(0)
+            said += lines.read().decode(errors="replace").splitlines()
+
+
+_stderr = threading.Lock()
 
 
 def _identify(opened, name):
@@ -267,10 +294,20 @@ def _identify(opened, name):
 def _turn_upright(image, name):
     """Return a copy, turned as EXIF says."""
     try:
-        return ImageOps.exif_transpose(image)
+        with _pillow_silenced():
+            return ImageOps.exif_transpose(image)
     except Exception:  # Pillow's parser raises anything on broken EXIF data.
         warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=4)
         return image.copy()
+
+
+def _orientation(image):
+    """Return how EXIF says a picture is turned: 1 upright, 5 to 8 on its side, 0 unreadable."""
+    try:
+        with _pillow_silenced():
+            return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # as above
+        return 0
 
 
 def _to_srgb(image, name):
