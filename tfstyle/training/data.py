@@ -60,6 +60,11 @@ class Photos:
     def __len__(self):
         return len(self.names)
 
+    @property
+    def reads(self):
+        """For each photograph, a function that returns its path or encoded bytes."""
+        return [functools.partial(self.read, number) for number in range(len(self))]
+
     def order(self, epoch, seed=0):
         """Return the numbers of all photographs in the order of an epoch."""
         return _order(len(self), epoch, seed)
@@ -138,7 +143,7 @@ class Photos:
         return image
 
 
-def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_styles=1):
+def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_styles=1, gallery=None):
     """Return an endless tf.data pipeline of crops, the same from any start.
 
     What stands at a position follows from `seed` and the position alone, so that a run that goes
@@ -152,32 +157,46 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
         first: Number of batches to leave out at the start, without reading them.
         seed: Seed of order, crops and styles.
         num_styles: Above 1, every crop comes with the weights of one style, in turn.
+        gallery: A `Gallery` and the short sides of its paintings, whose shorter is the side of
+            their crops: with every batch of photographs comes one of as many paintings.
 
     Returns:
         `tf.data.Dataset` of float32 `(batch_size, size, size, 3)` in [0, 1]; of several styles,
-        of `((images, style_weights),)` with one-hot float32 `(batch_size, num_styles)`.
+        of `((images, style_weights),)` with one-hot float32 `(batch_size, num_styles)`; with a
+        gallery, of `((images, paintings),)`.
     """
     import tensorflow as tf
 
-    def read(position):
-        with _reading:
-            if _reading.closed:
-                return np.zeros((size, size, 3), np.uint8)
-            return photos.crop(int(position), size, short_sides, seed)
+    def crop_of(photos, size, short_sides):
+        def read(position):
+            with _reading:
+                if _reading.closed:
+                    return np.zeros((size, size, 3), np.uint8)
+                return photos.crop(int(position), size, short_sides, seed)
 
-    def crop(position):
-        image = tf.numpy_function(read, [position], tf.uint8, stateful=False)
-        image = tf.cast(tf.ensure_shape(image, (size, size, 3)), tf.float32) / 255
+        def crop(position):
+            image = tf.numpy_function(read, [position], tf.uint8, stateful=False)
+            return tf.cast(tf.ensure_shape(image, (size, size, 3)), tf.float32) / 255
+
+        return crop
+
+    photo = crop_of(photos, size, short_sides)
+    painting = crop_of(gallery[0], gallery[1][0], gallery[1]) if gallery else None
+
+    def element(position):
+        if painting:
+            return photo(position), painting(position)
         if num_styles == 1:
-            return image
-        return image, tf.one_hot((position + position // num_styles) % num_styles, num_styles)
+            return photo(position)
+        style = (position + position // num_styles) % num_styles
+        return photo(position), tf.one_hot(style, num_styles)
 
     begin = first * batch_size
     dataset = tf.data.Dataset.range(begin, sys.maxsize)
-    dataset = dataset.map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.batch(batch_size, drop_remainder=True)
-    if num_styles > 1:
-        dataset = dataset.map(lambda images, style_weights: ((images, style_weights),))
+    if isinstance(dataset.element_spec, tuple):
+        dataset = dataset.map(lambda *parts: (parts,))
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 

@@ -19,6 +19,7 @@ class Run(keras.callbacks.Callback):
         step: Steps done.
         phases: For each of the config's sizes, the size and the step it ends at.
         losses: Moving averages of the losses, by name.
+        validation: `{kind of painting: {name: loss}}`, of a network of any style.
         folder: Folder of what is kept beside the output.
     """
 
@@ -26,7 +27,7 @@ class Run(keras.callbacks.Callback):
         super().__init__()
         self.step, self.photos, self.config, self.identity = 0, photos, config, identity
         self.folder = output.with_suffix(".training")
-        self.losses = {}
+        self.losses, self.validation = {}, {}
         self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
         self.phases = list(_phases(config))
 
