@@ -2,9 +2,9 @@
 
 from tfstyle.pictures.files import is_same_file
 from tfstyle.pictures.finding import PHOTO_SUFFIXES, choose_photos, find_photos
+from tfstyle.pictures.opening import READ_FORMATS
 from tfstyle.pictures.reading import (
     MIN_SIDE,
-    READ_FORMATS,
     Picture,
     read_image,
     read_plain_jpeg,

@@ -1,31 +1,17 @@
 """Files, bytes, PIL images and arrays to pictures: RGB in [0, 1], upright, in sRGB."""
 
-import contextlib
-import importlib.util
 import io
 import os
-import re
-import tempfile
-import threading
 import warnings
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
-from tfstyle.pictures.files import refuse_special
-from tfstyle.pictures.layouts import UnreadableError, check_layout, with_alpha, with_true_levels
+from tfstyle.pictures.layouts import with_alpha, with_true_levels
+from tfstyle.pictures.opening import decode, describe, open_source, orientation, pillow_silenced
 
 MIN_SIDE = 16
-
-
-# Pillow's, and of these what it was built with; HEIC is left to pillow-heif.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-if importlib.util.find_spec("PIL._avif"):
-    READ_FORMATS += ("AVIF",)
-
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "F")  # Pillow's modes of more than 8 bits
 
@@ -78,7 +64,7 @@ def read_image(source):
         name = describe(pixels)
     else:
         name = describe(source)
-        with _open(source, name) as opened:
+        with open_source(source, name) as opened:
             image = _load(opened, name)
         pixels = _to_pixels(_to_srgb(image, name))
     return _composite_on_white(_to_unit_range(pixels, name))
@@ -100,7 +86,7 @@ def read_small(source, short_side):
         As `read_image`, but a picture may be of any size.
     """
     name = describe(source)
-    with _open(source, name) as opened:
+    with open_source(source, name) as opened:
         image = _load(opened, name, short_side)
         image = _to_srgb(image, name)
     if image.mode in _DEEP_GREY:
@@ -127,9 +113,9 @@ def read_size(source):
         As `read_image`, where the header tells.
     """
     name = describe(source)
-    with _open(source, name) as opened:
-        image = _decode(opened, name, load=False)
-        return image.size if _orientation(image) >= 5 else image.size[::-1]
+    with open_source(source, name) as opened:
+        image = decode(opened, name, load=False)
+        return image.size if orientation(image) >= 5 else image.size[::-1]
 
 
 def read_plain_jpeg(source, max_side=None):
@@ -149,165 +135,35 @@ def read_plain_jpeg(source, max_side=None):
     if not isinstance(source, (str, os.PathLike, bytes)):
         return None
     name = describe(source)
-    with _open(source, name) as opened:
+    with open_source(source, name) as opened:
         content = opened.read(2)
         if content != b"\xff\xd8":
             return None
         content += opened.read()
-    image = _decode(io.BytesIO(content), name, load=False)
+    image = decode(io.BytesIO(content), name, load=False)
     short, long = sorted(image.size)
     fits = short >= MIN_SIDE and (max_side is None or long <= max_side)
     plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
-    if not (fits and plain and _orientation(image) == 1):
+    if not (fits and plain and orientation(image) == 1):
         return None
-    _decode(image, name)  # is it whole?
+    decode(image, name)  # is it whole?
     return content
-
-
-def describe(source):
-    """Name a source in an error message."""
-    if isinstance(source, (str, os.PathLike)):
-        return f"'{os.fsdecode(source)}'"
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return "bytes"
-    if isinstance(source, Image.Image):
-        return f"PIL image of mode {source.mode}"
-    if isinstance(source, np.ndarray):
-        return f"array of shape {source.shape}"
-    return f"object of type {type(source).__name__}"
-
-
-def _open(source, name):
-    """Return a context manager around what Pillow can read."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(source)
-    is_binary = hasattr(source, "read") and not isinstance(source, io.TextIOBase)
-    if is_binary or isinstance(source, Image.Image):
-        return contextlib.nullcontext(source)
-    if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(
-            "A picture must be a path, bytes, a file object opened with 'rb', a PIL image or "
-            f"an array. Received: {name}."
-        )
-    path = os.path.expanduser(os.fsdecode(source))
-    if re.match(r"\w{2,}:/|data:", path) and not os.path.lexists(path):  # pathlib drops a slash
-        raise ValueError(f"A picture must be local. Received: {name:.60}, a URL. Download it.")
-    if os.path.isdir(path):
-        raise ValueError(f"A picture must be a file. Received: {name}, a folder.")
-    if not os.path.exists(path):
-        what = "a link to nothing" if os.path.lexists(path) else "no file"
-        raise FileNotFoundError(f"A picture must exist. Received: {name}, {what}. Check the path.")
-    refuse_special(path)  # which would be waited for
-    return open(path, "rb")
 
 
 def _load(opened, name, short_side=None):
     """Decode a picture, turn it upright, and put white where it should be."""
-    image = _decode(opened, name, short_side)
+    image = decode(opened, name, short_side)
     return with_true_levels(_turn_upright(image, name), image)
-
-
-def _decode(opened, name, short_side=None, *, load=True):
-    """Decode an open file, or a PIL image that still has to be; a JPEG no larger than needed.
-
-    Without `load`, only its header.
-    """
-    try:
-        with _pillow_silenced():
-            is_image = isinstance(opened, Image.Image)
-            image = opened if is_image else _identify(opened, name)
-            if load:
-                check_layout(image, name)
-            if short_side and min(image.size) > short_side:
-                image.draft(None, (short_side, short_side))
-            if load:
-                with _libtiff_silenced(image) as said:
-                    image.load()
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"A picture must have at most {2e-6 * Image.MAX_IMAGE_PIXELS:.0f} megapixels. "
-            f"Received: {name}, which has more. Scale it down first."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ValueError(
-            f"A picture must be a {', '.join(READ_FORMATS)} file. "
-            f"Received: {name}, which is empty, cut short or of another kind."
-        ) from error
-    except UnreadableError:
-        raise
-    except Exception as error:  # Decoders raise anything on damaged data.
-        raise ValueError(
-            f"A picture must be whole. Received: {name}, which is cut short or damaged "
-            f"({error}). Get it anew."
-        ) from error
-    if load and said:
-        warnings.warn(f"{name} is damaged in places ({said[0].rstrip('.')}).", stacklevel=4)
-    return image
-
-
-@contextlib.contextmanager
-def _pillow_silenced():
-    """Let Pillow warn of nothing: what matters is an error, or a warning of our own."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\b")
-        yield
-
-
-@contextlib.contextmanager
-def _libtiff_silenced(image):
-    """Yield a list that is then of the lines that libtiff has written to stderr."""
-    said = []
-    tiles = getattr(image, "tile", None)  # of a file's image, until it is loaded
-    if not tiles or tiles[0][0] != "libtiff":
-        yield said
-        return
-    with _stderr, tempfile.TemporaryFile() as lines:
-        kept = os.dup(2)
-        try:
-            os.dup2(lines.fileno(), 2)
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            lines.seek(0)
-            said += lines.read().decode(errors="replace").splitlines()
-
-
-_stderr = threading.Lock()
-
-
-def _identify(opened, name):
-    """Open a picture's file, whose header alone is read."""
-    opened.seek(0)
-    head = opened.read(12)
-    if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
-        return Image.open(opened, formats=READ_FORMATS)
-    try:
-        from pillow_heif import HeifImageFile
-    except ImportError as error:
-        raise UnreadableError(
-            f"HEIC needs pillow-heif: pip install 'tfstyle[heic]'. Received: {name}."
-        ) from error
-    return HeifImageFile(opened)
 
 
 def _turn_upright(image, name):
     """Return a copy, turned as EXIF says."""
     try:
-        with _pillow_silenced():
+        with pillow_silenced():
             return ImageOps.exif_transpose(image)
     except Exception:  # Pillow's parser raises anything on broken EXIF data.
         warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=4)
         return image.copy()
-
-
-def _orientation(image):
-    """Return how EXIF says a picture is turned: 1 upright, 5 to 8 on its side, 0 unreadable."""
-    try:
-        with _pillow_silenced():
-            return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # as above
-        return 0
 
 
 def _to_srgb(image, name):

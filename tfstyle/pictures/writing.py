@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tfstyle.pictures.files import check_writable, is_same_file, local, write
-from tfstyle.pictures.reading import describe
+from tfstyle.pictures.opening import describe
 
 SAVE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
