@@ -35,7 +35,7 @@ class Export:
 
 def run(arguments):
     """Export as `arguments` say; return the exit code: 1 if the export is not good enough."""
-    options = flags.parse(Export, "tfstyle export", arguments, ExportConfig())
+    options = flags.parse(Export, "tfstyle export", arguments)
     config = options.settings
     style_for(options.network)
     if config.format == "litert":

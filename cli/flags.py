@@ -1,32 +1,105 @@
-"""What commands share: flags derived from a dataclass with a config in `settings`, and checks."""
+"""What commands share: flags derived from configs, and checks."""
 
+import ast
 import contextlib
 import dataclasses
+import inspect
+import itertools
+import textwrap
+from typing import Annotated, TypedDict, get_type_hints
 
 import tyro
 
+from tfstyle.config import with_fields
+from tfstyle.painting import zoo
 
-def parse(kind, program, arguments, settings):
+
+def parse(kind, program, arguments, words=None):
     """Return a `kind` read from `arguments`.
 
     Args:
-        kind: Dataclass of the command; fields without a default must be given.
+        kind: Dataclass of the command; fields without a default must be given. Of a config in
+            `settings` the fields are flags, and its defaults theirs.
         program: The command as users type it.
         arguments: List of strings.
-        settings: Config whose values are the defaults of its own flags.
+        words: Name of a positional field of many strings, whose words may stand anywhere among
+            the flags, and after `--`.
     """
-    missing = {
-        field.name: tyro.MISSING
-        for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING
-    }
-    return tyro.cli(
-        kind,
-        default=kind(**missing | {"settings": settings}),
-        prog=program,
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+
+    def read(arguments, **options):
+        config = (tyro.conf.OmitArgPrefixes,)
+        return tyro.cli(kind, prog=program, args=arguments, config=config, **options)
+
+    if words is None:
+        return read(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, loose = read(arguments[:end], return_unknown_args=True)
+    if any(word.startswith("-") for word in loose):
+        read(arguments[:end])  # which says what is wrong, and ends
+    found = (*getattr(options, words), *loose, *arguments[end + 1 :])
+    return dataclasses.replace(options, **{words: found})
+
+
+def given(**configs):
+    """Make a type of the fields of configs, each a flag: a dictionary of those that were given.
+
+    Args:
+        **configs: Configs by what their users know them as, `_` for a blank; where several have a
+            field, type and help are those of the first.
+    """
+    fields = {}
+    for config in reversed(configs.values()):
+        docs = _docs(type(config))
+        for name, hint in get_type_hints(type(config)).items():
+            about = tyro.conf.arg(help=docs[name], help_behavior_hint=_defaults(name, configs))
+            fields[name] = Annotated[hint, about]
+    return TypedDict("Settings", fields, total=False)
+
+
+def filled(config, fields, way):
+    """Return a config with the fields that flags were given for.
+
+    Args:
+        config: Config with the other fields' values.
+        fields: Dictionary of values by name.
+        way: What takes the config, for the message.
+
+    Raises:
+        ValueError: If a flag is none of this config's, or a value cannot be used.
+    """
+    known = [field.name for field in dataclasses.fields(config)]
+    wrong = [_flag(name) for name in fields if name not in known]
+    if wrong:
+        raise ValueError(
+            f"{way} takes no {', '.join(wrong)}. Its flags: {', '.join(map(_flag, known))}."
+        )
+    try:
+        return with_fields(config, **fields)
+    except TypeError as error:
+        raise ValueError(error) from error
+
+
+def trained_style(words, style=None):
+    """Take the trained style out of words.
+
+    Args:
+        words: Sequence of strings.
+        style: The style, where a flag names it.
+
+    Returns:
+        The other words as a list, and the style, or None.
+
+    Raises:
+        FileNotFoundError: If a word is near a style's name, and no file.
+    """
+    words = list(words)
+    if style is None:
+        for word in words:
+            if word.endswith(".keras") or word in zoo.styles():
+                words.remove(word)
+                return words, word
+            zoo.refuse_unknown(word)
+    return words, style
 
 
 @contextlib.contextmanager
@@ -48,11 +121,30 @@ def check_quality(quality):
         raise ValueError(f"`quality` must be 1 to 100. Received: quality={quality}.")
 
 
-def value(flag, arguments, default):
-    """Return what `arguments` say after a flag, before they are parsed."""
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if argument == flag and following is not None:
-            default = following
-        elif argument.startswith(f"{flag}="):
-            default = argument.removeprefix(f"{flag}=")
-    return default
+def _docs(kind):
+    """Return the docstring below each field of a config class."""
+    docs = {}
+    for cls in reversed(kind.__mro__[:-1]):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+        for field, below in itertools.pairwise(definition.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                docs[field.target.id] = " ".join(below.value.value.split())
+    return docs
+
+
+def _defaults(name, configs):
+    """Say in whose hands a field has which value."""
+
+    def text(value):
+        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    values = [
+        f"{way.replace('_', ' ')}: {text(getattr(config, name))}"
+        for way, config in configs.items()
+        if hasattr(config, name)
+    ]
+    return f"(default {'; '.join(values)})"
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")

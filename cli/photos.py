@@ -40,7 +40,7 @@ def with_outputs(content, output, inputs=()):
     if len(photos) == 1 and output.suffix and not content[0].is_dir() and not output.is_dir():
         check_output_path(output, inputs=[*photos, *inputs])
         return [(photos[0], output)], False, passed_over
-    if output.is_file():
+    if output.is_file() or (output.suffix.lower() in SAVE_SUFFIXES and not output.is_dir()):
         raise ValueError(f"`output` must be a folder for several. Received: '{output}', a file.")
     outputs = [output / name for name in _names(photos)]
     if {*map(_identity, outputs)} & {*map(_identity, [*photos, *inputs])}:

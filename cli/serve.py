@@ -31,7 +31,7 @@ class Serve:
 
 def parse(arguments):
     """Return `Serve` from `arguments`."""
-    return flags.parse(Serve, "tfstyle serve", arguments, ServeConfig())
+    return flags.parse(Serve, "tfstyle serve", arguments)
 
 
 def run(arguments):

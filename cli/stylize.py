@@ -1,105 +1,162 @@
-"""`tfstyle stylize`: paint a photograph in the style of a painting."""
+"""`tfstyle stylize`: paint photographs, in one of four ways that the words and flags tell."""
 
+import functools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import tyro
 
 from tfstyle.cli import flags, hub, paint
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import Recipe, recipe_with
+from tfstyle.config import RECIPES, HubConfig, PaintConfig, recipe_with
+from tfstyle.painting import zoo
 from tfstyle.painting.doors import stylize
+from tfstyle.painting.instant import Paintings
 from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
 from tfstyle.pictures.files import check_writable
+
+INSTANT = "instant"
+
+
+class Run(TypedDict, total=False):
+    """For painting by a recipe, step by step."""
+
+    start_from: Path
+    """Picture to start from."""
+    seed: int
+    """Seed of the noise that a recipe starts from."""
+    preview: int
+    """Write the picture so far to the output every this many steps."""
+    animation: Path
+    """Film of the run to write, .gif or .mp4."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stylize:
-    """Paint a photograph in the style of a painting."""
+    """Paint a photograph in the style of a painting, by a recipe; or photographs in one pass: in a
+    trained style, with --recipe instant in that of any painting, or with a SavedModel."""
 
-    content: tyro.conf.Positional[Path]
-    """The photograph."""
-    style: tyro.conf.Positional[tuple[Path, ...]]
-    """The painting, or several."""
+    pictures: tyro.conf.Positional[tuple[str, ...]]
+    """The photograph, and the painting or several. Or photographs and folders with some, and
+    among them the name of a trained style (`tfstyle styles` lists them) or a network, .keras."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
-    """Picture to write; the suffix says which format. A record of settings and losses is
-    written beside it, as .json."""
-    recipe: str = "default"
+    """Picture to write; the suffix says which format. For several photographs a folder, made if it
+    does not exist, where each keeps its name. By a recipe, a record of settings and losses is
+    written beside the picture, as .json."""
+    style: str | None = None
+    """Trained style, or path of a network, .keras; all pictures are then photographs."""
+    model: str | None = None
+    """SavedModel to paint with: address on TensorFlow Hub, such as Magenta's, or folder, such as
+    one that `tfstyle export` wrote."""
+    recipe: str | None = None
     """Preset whose values the flags below start from; `tfstyle recipes` lists them. "instant": at
-    once, by the network of any style; its flags are those of a trained style."""
+    once, by the network of any style, which is what a folder gets unless another is named."""
     style_weights: tuple[float, ...] = ()
-    """A weight for each painting."""
-    start_from: Path | None = None
-    """Picture to start from."""
-    seed: int = 0
-    """Seed of the noise that a recipe starts from."""
+    """A weight for each painting, or for each style of a network of several."""
     quality: int = 95
     """Quality of a JPEG or WebP, 1 to 100."""
-    preview: int = 0
-    """Write the picture so far to the output every this many steps; 0: never."""
-    animation: Path | None = None
-    """Film of the run to write, .gif or .mp4."""
-    settings: Recipe
-    """Fields of the recipe."""
+    run: Run
+    settings: flags.given(
+        by_a_recipe=RECIPES["default"], in_one_pass=PaintConfig(), with_a_model=HubConfig()
+    )
+
+
+class Job(NamedTuple):
+    """What is to be done: `run` is called with the rest."""
+
+    run: Callable
+    options: Stylize
+    content: Path | list[Path]
+    style: Any
+    config: Any
 
 
 def parse(arguments):
-    """Return `Stylize` from `arguments`; the recipe named there gives the fields' defaults."""
-    recipe = recipe_with(flags.value("--recipe", arguments, "default"))
-    return flags.parse(Stylize, "tfstyle stylize", arguments, recipe)
+    """Return the `Job` that `arguments` describe."""
+    options = flags.parse(Stylize, "tfstyle stylize", arguments, words="pictures")
+    words, style = flags.trained_style(options.pictures, options.style)
+    if not words:
+        raise ValueError(
+            "`content` must name a photograph, or a folder with some. "
+            f"Received: {' '.join(options.pictures) or 'nothing'}."
+        )
+    photo, *paintings = paths = [Path(word) for word in words]
+    given = options.run | options.settings
+    if options.model is not None:
+        if style is not None or options.recipe is not None:
+            raise ValueError("`model` takes no recipe and no trained style: leave one out.")
+        config = flags.filled(HubConfig(), given, "Painting with a model")
+        return Job(hub.run, options, photo, paintings, config)
+    if style is not None:
+        if options.recipe not in (None, INSTANT):
+            raise ValueError(
+                f"The trained style {style!r} paints in one pass, by no recipe. "
+                f"Received: recipe={options.recipe!r}."
+            )
+        config = flags.filled(PaintConfig(), given, f"Painting in the trained style {style!r}")
+        return Job(paint.run, options, paths, zoo.require(style, "style"), config)
+    if not paintings:
+        raise ValueError(
+            f"`style` must be a painting, or a trained style of {tuple(zoo.styles())}. "
+            f"Received: the photograph '{photo}' alone."
+        )
+    if options.recipe == INSTANT or (options.recipe is None and photo.is_dir()):
+        config = flags.filled(PaintConfig(), given, "Painting in one pass")
+        run = functools.partial(paint.run, paintings=paintings)
+        return Job(run, options, [photo], Paintings(paintings), config)
+    recipe = recipe_with(options.recipe or "default")
+    recipe = flags.filled(recipe, options.settings, "Painting by a recipe")
+    return Job(_optimize, options, photo, paintings, recipe)
 
 
 def run(arguments):
-    """Paint as `arguments` say, with a SavedModel or a trained style where they name one; return
-    the exit code."""
-    if flags.value("--model", arguments, None) is not None:
-        return hub.run(arguments)
-    if paint.trained_style(arguments) is not None:
-        return paint.run(arguments)
-    if paint.wants_instant(arguments):
-        return paint.run_instant(arguments)
-    options = parse(arguments)
+    """Paint as `arguments` say; return the exit code."""
+    job = parse(arguments)
+    return job.run(job.options, job.content, job.style, job.config)
+
+
+def _optimize(options, content, paintings, recipe):
+    start_from, path = options.run.get("start_from"), options.run.get("animation")
     flags.check_quality(options.quality)
-    inputs = (options.content, *options.style, options.start_from)
+    inputs = (content, *paintings, start_from)
     check_output_path(options.output, inputs=inputs)
     check_writable(options.output.with_suffix(".json"))
-    if options.animation is not None:
-        check_output_path(options.animation, (".gif", ".mp4"), inputs=(*inputs, options.output))
-    content, start_from = (
-        path and read_image(path) for path in (options.content, options.start_from)
-    )
-    size = fitted(content.rgb.shape, options.settings.size)
-    check_output_path(options.output, size=size)
-    style = [read_image(path) for path in options.style]
+    if path is not None:
+        check_output_path(path, (".gif", ".mp4"), inputs=(*inputs, options.output))
+    photo, begin = (path and read_image(path) for path in (content, start_from))
+    check_output_path(options.output, size=fitted(photo.rgb.shape, recipe.size))
+    style = [read_image(path) for path in paintings]
     load_tensorflow()
     from tfstyle.optimize import callbacks
 
     interrupt, record = callbacks.StopOnInterrupt(), callbacks.Record()
     watchers = [interrupt, record, callbacks.Progress()]
-    if options.preview:
-        watchers.append(callbacks.Preview(options.output, options.preview))
-    animation = options.animation and callbacks.Animation(options.animation)
+    if options.run.get("preview"):
+        watchers.append(callbacks.Preview(options.output, options.run["preview"]))
+    animation = path and callbacks.Animation(path)
     if animation:
         watchers.append(animation)
+    seed = options.run.get("seed", 0)
     picture = stylize(
-        content,
+        photo,
         style,
-        options.settings,
+        recipe,
         style_weights=options.style_weights or None,
-        start_from=start_from,
-        seed=options.seed,
+        start_from=begin,
+        seed=seed,
         callbacks=watchers,
     )
     save_or_rescue(picture, options.output, quality=options.quality)
     print(options.output, flush=True)
     record.record |= {
-        "content": str(options.content),
-        "style": [str(path) for path in options.style],
+        "content": str(content),
+        "style": [str(path) for path in paintings],
         "style_weights": options.style_weights,
-        "start_from": options.start_from and str(options.start_from),
-        "seed": options.seed,
+        "start_from": start_from and str(start_from),
+        "seed": seed,
         "interrupted": interrupt.interrupted,
     }
     record.save(options.output.with_suffix(".json"))

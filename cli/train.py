@@ -1,5 +1,6 @@
 """`tfstyle-train`: train a network that paints in the style of a painting."""
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from tfstyle.cli import flags
 from tfstyle.cli.main import report_errors
 from tfstyle.cli.photos import lines_on
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import TrainConfig, training_with
+from tfstyle.config import TRAININGS, training_with
 
 SHOWN = 20  # photographs that could not be used
 
@@ -41,14 +42,14 @@ class Train:
     """Time between checkpoints."""
     log_dir: Path | None = None
     """Folder for TensorBoard."""
-    settings: TrainConfig
-    """Fields of the training."""
+    settings: flags.given(of_the_default_training=TRAININGS["default"])
 
 
 def parse(arguments):
-    """Return `Train` from `arguments`; the preset named there gives the fields' defaults."""
-    training = training_with(flags.value("--config", arguments, "default"))
-    return flags.parse(Train, "tfstyle-train", arguments, training)
+    """Return `Train` from `arguments`, with the whole `TrainConfig` in its `settings`."""
+    options = flags.parse(Train, "tfstyle-train", arguments)
+    config = flags.filled(training_with(options.config), options.settings, "A training")
+    return dataclasses.replace(options, settings=config)
 
 
 def run(arguments):

@@ -1,9 +1,10 @@
 """`tfstyle video`: paint a film with a trained style."""
 
-import logging
+import dataclasses
 import signal
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,6 @@ from typing import Annotated
 import tyro
 
 from tfstyle.cli import flags
-from tfstyle.cli.paint import with_style_flag
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
 
@@ -20,12 +20,13 @@ from tfstyle.config import PaintConfig
 class Video:
     """Paint a film with a trained style. Ctrl-C ends it early and keeps what is painted."""
 
-    source: tyro.conf.Positional[Path]
-    """The film, in any format that FFmpeg reads; or a GIF."""
-    style: str
-    """Name of a style (`tfstyle styles` lists them) or path of a network, .keras."""
+    words: tyro.conf.Positional[tuple[str, ...]]
+    """The film, in any format that FFmpeg reads, or a GIF; and the style: name of a trained one
+    (`tfstyle styles` lists them), path of a network, .keras, or a painting."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """Film to write: .mp4, .mov, .mkv, .m4v or .gif."""
+    style: str | None = None
+    """The style, in any of these forms."""
     steady: float = 0.8
     """From 0, each frame on its own, to 1: how much of what flickers is held back."""
     style_weights: tuple[float, ...] = ()
@@ -35,21 +36,25 @@ class Video:
 
 
 def parse(arguments):
-    """Return `Video` from `arguments`; the style may stand without its flag, after the film."""
-    arguments = with_style_flag(arguments)
-    named = {argument.split("=")[0] for argument in arguments}
-    if not named & {"--style", "--help"} and len(arguments) > 1 and arguments[1][:1] != "-":
-        arguments = [arguments[0], "--style", *arguments[1:]]
-    return flags.parse(Video, "tfstyle video", arguments, PaintConfig())
+    """Return `Video` from `arguments`, with the film alone in its `words`."""
+    options = flags.parse(Video, "tfstyle video", arguments, words="words")
+    words, style = flags.trained_style(options.words, options.style)
+    if style is None and len(words) == 2:
+        style = words.pop()
+    if style is None or len(words) != 1:
+        raise ValueError(
+            "Name a film, and a trained style or a painting. "
+            f"Received: {' '.join(options.words) or 'nothing'}."
+        )
+    return dataclasses.replace(options, words=words, style=style)
 
 
 def run(arguments):
-    """Paint as `arguments` say; return the exit code."""
+    """Paint as `arguments` say; return the exit code: 1 if the film ends early."""
     options = parse(arguments)
     load_tensorflow()
-    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every upright film
     from tfstyle.optimize.callbacks import clock
-    from tfstyle.painting.films import stylize_video
+    from tfstyle.painting.films import EndsEarly, stylize_video
 
     begun, interrupted, shown = None, False, 0.0
 
@@ -73,21 +78,25 @@ def run(arguments):
 
     previous = signal.signal(signal.SIGINT, interrupt)
     try:
-        frames = stylize_video(
-            options.source,
-            options.style,
-            options.output,
-            options.settings,
-            steady=options.steady,
-            style_weights=options.style_weights or None,
-            on_frame=on_frame,
-        )
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            frames = stylize_video(
+                *options.words,
+                options.style,
+                options.output,
+                options.settings,
+                steady=options.steady,
+                style_weights=options.style_weights or None,
+                on_frame=on_frame,
+            )
     finally:
         signal.signal(signal.SIGINT, previous)
         if sys.stderr.isatty():
             sys.stderr.write("\n")
     print(options.output)
+    for warning in said:
+        print(f"tfstyle video: {warning.message}", file=sys.stderr)
     if interrupted:
         print(f"stopped early; the film has its first {frames} frames", file=sys.stderr)
         return 130
-    return 0
+    return 1 if any(issubclass(warning.category, EndsEarly) for warning in said) else 0

@@ -58,15 +58,14 @@ def test_unknown_command_is_one_line_and_exit_code_2(capsys):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_flag_sets_every_default(name):
-    options = parse(["a.jpg", "b.jpg", "-o", "c.png", "--recipe", name])
-    assert options.settings == RECIPES[name]
+    assert parse(["a.jpg", "b.jpg", "-o", "c.png", "--recipe", name]).config == RECIPES[name]
 
 
 def test_each_field_of_a_recipe_has_a_flag_of_its_name():
     flags = "--steps 51 --size 288 --style-size 99 --content-layers block3_conv1 block4_conv1"
-    options = parse(["a.jpg", "b.jpg", "c.jpg", "-o", "c.png", "--recipe=tutorial", *flags.split()])
-    assert options.style == (Path("b.jpg"), Path("c.jpg"))
-    assert options.settings == recipe_with(
+    job = parse(["a.jpg", "b.jpg", "c.jpg", "-o", "c.png", "--recipe=tutorial", *flags.split()])
+    assert (job.content, job.style) == (Path("a.jpg"), [Path("b.jpg"), Path("c.jpg")])
+    assert job.config == recipe_with(
         "tutorial",
         steps=51,
         size=288,
@@ -116,6 +115,10 @@ def test_stylize_writes_what_the_function_gives_a_record_and_an_animation(pictur
         (["-o", "out.png", "--quality", "0"], "`quality` must be 1 to 100"),
         (["-o", "out.png", "--start-from", "gone.png"], "gone.png"),
         (["-o", "out.png", "--recipe", "monet"], "`recipe` must be one of"),
+        (["-o", "out.png", "--steps", "0"], "`steps` must be at least 1. Received: steps=0."),
+        (["-o", "out.png", "--strength", "0.5"], "Painting by a recipe takes no --strength. Its f"),
+        (["-o", "out.png", "--model", "gone"], "Painting with a model takes no --p"),
+        (["wvae", "-o", "out.png"], "There is no file 'wvae', and no trained style of that name."),
         (["-o", "photo.png"], "must be another file than what the run reads or writes"),
         (["-o", "./painting.png"], "must be another file than what the run reads or writes"),
         (["-o", "a.png", "--start-from", "a.png"], "must be another file than what the run reads"),
@@ -145,7 +148,6 @@ def test_stylize_refuses_bad_input_in_one_line(arguments, text, capsys, monkeypa
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (["--steps", "0"], "`steps` must be at least 1. Received: steps=0."),
         (["--steps", "few"], "few"),
         (["--optimizer", "sgd"], "sgd"),
         (["--step", "3"], "--step"),
@@ -308,19 +310,19 @@ def test_each_field_of_how_to_paint_has_a_flag_of_its_name():
     settings = PaintConfig(
         size=288, strength=0.5, stroke_size=2, color="content", statistics="exact"
     )
-    options = paint.parse(["a.jpg", "b.jpg", "storm", "-o", "out", *flags.split()])
-    assert (options.content, options.style) == ((Path("a.jpg"), Path("b.jpg")), "storm")
-    assert options.settings == settings
+    job = parse(["a.jpg", "b.jpg", "storm", "-o", "out", *flags.split()])
+    assert (job.content, job.style.name) == ([Path("a.jpg"), Path("b.jpg")], "storm")
+    assert job.config == settings
     assert video.parse(["a.mp4", "storm", "-o", "b.mp4", *flags.split()]).settings == settings
 
 
 @pytest.mark.usefixtures("album")
 def test_stylize_takes_a_styles_name_for_other_things_too():
     Image.effect_noise((20, 20), 80).convert("RGB").save("storm.png")
-    options = paint.parse(["-o", "storm", "storm.png", "storm"])
-    assert (options.output, options.content) == (Path("storm"), (Path("storm.png"),))
-    options = paint.parse(["storm", "-o", "out", "--style", "calm"])
-    assert (options.style, options.content) == ("calm", (Path("storm"),))
+    job = parse(["-o", "storm", "storm.png", "storm"])
+    assert (job.options.output, job.content) == (Path("storm"), [Path("storm.png")])
+    job = parse(["storm", "-o", "out", "--style", "calm"])
+    assert (job.style.name, job.content) == ("calm", [Path("storm")])
 
 
 @pytest.mark.usefixtures("album")
@@ -406,6 +408,15 @@ def test_names_are_never_twice_the_same():
         (["photo.png", "gone.keras", "-o", "out.png"], "gone.keras"),
         (["photo.png", "text.keras", "-o", "out.png"], "does not hold a trained network"),
         (["photo.png", "--style", "monet", "-o", "out.png"], "`style` must be one of ('ripple', "),
+        (["photo.png", "--style", "stom", "-o", "out.png"], "Did you mean 'storm'?"),
+        (["photo.png", "riple", "-o", "out.png"], "Did you mean 'ripple'? `tfstyle styles` lists "),
+        (["riple", "photo.png", "-o", "out.png"], "Did you mean 'ripple'? `tfstyle styles` lists "),
+        (["photo.png", "-o", "out.png"], "`style` must be a painting, or a trained style of ('rip"),
+        (["photo.png", "ripple", "-o", "a.png", "--recipe", "tutorial"], "one pass, by no recipe."),
+        (["photo.png", "ripple", "-o", "a.png", "--strength", "2"], "`strength` must lie between"),
+        (["photo.png", "ripple", "-o", "a.png", "--seed", "3"], "style 'ripple' takes no --seed."),
+        (["photo.png", "album/beach.jpg", "ripple", "-o", "a.png"], "`output` must be a folder"),
+        (["album", "ripple", "-o", "a.jpg"], "`output` must be a folder for several."),
         (["gone.png", "ripple", "-o", "out.png"], "gone.png"),
         (["album/broken.jpg", "ripple", "-o", "out.png"], "broken.jpg"),
         (["photo.png", "ripple", "-o", "out.xyz"], "out.xyz"),
@@ -433,19 +444,37 @@ def test_stylize_with_a_trained_style_refuses_bad_input_in_one_line(album, argum
     assert after == before
 
 
+def test_stylize_help_shows_the_flags_of_every_way(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["stylize", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for flag in ("--model", "--style", "--strength", "--stroke-size", "--steps", "--animation"):
+        assert f" {flag} " in said
+    assert "(default by a recipe: 512; in one pass: None; with a model: None)" in said
+    assert "0.1 to 10. (default in one pass: 1.0)" in said  # a docstring
+
+
 @pytest.mark.usefixtures("album")
 @pytest.mark.parametrize(
-    ("flags", "text"),
+    "arguments",
     [
-        (["--strength", "2"], "`strength` must lie between 0 and 1. Received: strength=2.0."),
-        (["--steps", "3"], "--steps"),
+        "--size=40 storm photo.png -o out.png",
+        "photo.png -o out.png --size 40 storm",
+        "-o out.png --size 40 -- photo.png storm",
+        "photo.png -o=out.png --size=40 -- storm",
+        "storm -o out.png photo.png --size 40",
     ],
 )
-def test_stylize_with_a_trained_style_refuses_bad_flags(flags, text, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["stylize", "photo.png", "ripple", "-o", "out.png", *flags])
-    assert stop.value.code == 2
-    assert text in " ".join(capsys.readouterr().err.replace("│", " ").split())
+def test_stylize_takes_words_and_flags_in_any_order(arguments):
+    job = parse(arguments.split())
+    assert (job.content, job.style.name) == ([Path("photo.png")], "storm")
+    assert (job.options.output, job.config.size) == (Path("out.png"), 40)
+
+
+@pytest.mark.usefixtures("album")
+def test_stylize_takes_names_that_begin_with_a_dash():
+    job = parse(["storm", "-o", "out", "--", "-1.png", "--size"])
+    assert job.content == [Path("-1.png"), Path("--size")]
 
 
 # Listing
@@ -501,7 +530,8 @@ def film(album):
         "film.gif ripple -o out.gif",
         "film.gif --style ripple --output out.gif",
         "-o out.gif film.gif ripple",
-        "--steady 0 film.gif ripple -o out.gif",
+        "--steady=0 ripple film.gif -o out.gif",
+        "film.gif -o out.gif --steady 0 -- ripple",
     ],
 )
 def test_video_paints_a_film(arguments, capsys):
@@ -511,6 +541,17 @@ def test_video_paints_a_film(arguments, capsys):
     assert "frame 3/3" in captured.err
     with Image.open("out.gif") as painted:
         assert (painted.n_frames, painted.size) == (3, (32, 24))
+
+
+def test_video_says_in_a_line_that_a_film_ends_early(film, capsys):
+    film.write_bytes(film.read_bytes()[:-400])
+    assert cli.main(["video", "film.gif", "ripple", "-o", "out.gif"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "out.gif\n"
+    assert captured.err.splitlines()[-1] == (
+        "tfstyle video: 'film.gif' ends early: the GIF is cut short. "
+        "Its first 2 frames are painted."
+    )
 
 
 @pytest.mark.usefixtures("film")
@@ -538,7 +579,9 @@ def test_video_stopped_by_ctrl_c_keeps_what_is_painted(monkeypatch, capsys):
     ("arguments", "text"),
     [
         (["gone.gif", "ripple", "-o", "out.gif"], "There is no film 'gone.gif'"),
-        (["film.gif", "monet", "-o", "out.gif"], "`style` must be one of ('ripple', 'calm', 'st"),
+        (["film.gif", "stom", "-o", "out.gif"], "no trained style of that name. Did you mean 'sto"),
+        (["film.gif", "--style=monet", "-o", "out.gif"], "`style` must be one of ('ripple', 'ca"),
+        (["film.gif", "-o", "out.gif"], "Name a film, and a trained style or a painting. Receiv"),
         (["film.gif", "gone.keras", "-o", "out.gif"], "gone.keras"),
         (["film.gif", "ripple", "-o", "out.avi"], "one of .mp4, .mov, .mkv, .m4v, .gif"),
         (["film.gif", "ripple", "-o", "out.gif", "--steady", "2"], "`steady` must lie between"),

@@ -133,6 +133,7 @@ def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys, mon
         (["--init", "gone.keras"], "There is no network 'gone.keras' to start from (`init`)."),
         (["--init", "wave.png"], "`init` must be a network of the same architecture"),
         (["--devices", "99"], "Received: devices=99."),
+        (["--steps", "0"], "`steps` must be at least 1. Received: steps=0."),
         (["--about", "a", "b"], "Received: 1 styles, 2 lines."),
     ],
 )
@@ -151,7 +152,6 @@ def test_train_refuses_bad_input_in_one_line(call, arguments, text, capsys):
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (["--steps", "0"], "`steps` must be at least 1. Received: steps=0."),
         (["--sizes", "big"], "big"),
         (["--architecture", "huge"], "huge"),
         (["--step", "3"], "--step"),

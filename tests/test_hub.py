@@ -215,7 +215,7 @@ def test_only_an_address_needs_tensorflow_hub(photo, tmp_path, monkeypatch):
         (
             {"recipe": "tutorial"},
             TypeError,
-            "no `recipe`, `start_from`, `terms` or",
+            "A `model` takes no `recipe`, `start_from`, `terms` or",
         ),
         ({"start_from": "photo.png"}, TypeError, "A `model` takes no `recipe`"),
         ({"callbacks": [print]}, TypeError, "A `model` takes no `recipe`"),

@@ -11,7 +11,8 @@ from PIL import Image
 
 from tfstyle.cli import train
 from tfstyle.cli.main import main
-from tfstyle.cli.paint import trained_style, wants_instant
+from tfstyle.cli.stylize import parse
+from tfstyle.config import Recipe
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 TINY = [
@@ -63,9 +64,6 @@ def test_tfstyle_commands_run():
         if command == "tfstyle-train":
             assert train.run(arguments + TINY) == 0, arguments
         else:
-            optimized = (
-                arguments[0] == "stylize"
-                and trained_style(arguments) is None
-                and not wants_instant(arguments[1:])
-            )
+            first, *rest = arguments
+            optimized = first == "stylize" and isinstance(parse(rest).config, Recipe)
             assert main(arguments + (FAST if optimized else [])) == 0, arguments

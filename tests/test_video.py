@@ -1,6 +1,5 @@
 """Films: every frame, sound, rate and length; calm where nothing moves; what goes wrong."""
 
-import contextlib
 import functools
 import itertools
 import re
@@ -17,6 +16,7 @@ from tfstyle.painting import films as video
 from tfstyle.painting import zoo
 from tfstyle.painting.films import Painter, stylize_video
 from tfstyle.painting.sizes import paint, paint_batch, picture_moments
+from tfstyle.pictures import ffmpeg as ffmpeg_process
 from tfstyle.pictures import resize
 from tfstyle.pictures.colors import keep_colors
 
@@ -248,15 +248,24 @@ def test_stylize_video_takes_a_gif_with_transparent_parts(tmp_path):
     np.testing.assert_allclose(painted_frames[1, 12, 2], (255, 255, 255), atol=3)
 
 
-def test_stylize_video_says_that_a_gif_is_cut_short(gif, tmp_path):
-    whole = gif.read_bytes()
-    for length in range(20, len(whole) - 1, len(whole) // 40):
-        gif.write_bytes(whole[:length])
-        with contextlib.suppress(ValueError):  # some cuts leave frames that are whole
-            stylize_video(gif, "ripple", tmp_path / "out.gif")
+def test_stylize_video_paints_a_gif_that_is_cut_short_as_far_as_it_goes(gif, tmp_path):
+    whole, output = gif.read_bytes(), tmp_path / "out.gif"
+    gif.write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(video.EndsEarly, match=r"noise\.gif' ends early: the GIF is cut short"):
+        assert stylize_video(gif, "ripple", output) == 2
+    assert gif_of(output)[1] == [40, 100]
     gif.write_bytes(whole[:40])
     with pytest.raises(ValueError, match="cut short"):
-        stylize_video(gif, "ripple", tmp_path / "out.gif")
+        stylize_video(gif, "ripple", output)
+
+
+@pytest.mark.parametrize("often", [{}, {"loop": 0}, {"loop": 3}])
+def test_stylize_video_keeps_how_often_a_gif_plays(gif, tmp_path, often):
+    with Image.open(gif) as image:
+        image.save(tmp_path / "source.gif", save_all=True, **({"loop": None} | often))
+    stylize_video(tmp_path / "source.gif", "ripple", tmp_path / "out.gif")
+    with Image.open(tmp_path / "out.gif") as image:
+        assert image.info.get("loop") == often.get("loop")
 
 
 def test_stylize_video_keeps_a_film_that_is_to_be_the_output(make_film, tmp_path):
@@ -291,7 +300,7 @@ def test_stylize_video_writes_a_film_as_a_gif(make_film, tmp_path, fps, count, d
     [(25, 25), (23.98, 24000 / 1001), (29.97, 30000 / 1001), (14.99, 15000 / 1001), (12.5, 12.5)],
 )
 def test_exact_fps_knows_the_rates_of_television(shown, exact):
-    assert video._exact_fps(float(shown)) == exact
+    assert ffmpeg_process.exact_fps(float(shown)) == exact
 
 
 # Calm
@@ -434,10 +443,184 @@ def test_a_failure_leaves_the_output_as_it_was(make_film, tmp_path, name):
 
 
 def test_what_ffmpeg_cannot_write_is_an_error(make_film, tmp_path, monkeypatch):
-    monkeypatch.setattr(video, "EVEN_BT709", "no_such_filter")
-    with pytest.raises(OSError, match=r"Broken pipe|could not write a \.mp4 file"):
+    monkeypatch.setattr(ffmpeg_process, "EVEN_BT709", "no_such_filter")
+    with pytest.raises(OSError, match=r"could not write a \.mp4 film: .*No such filter"):
         stylize_video(make_film(), "ripple", tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def wrap_ffmpeg(ffmpeg, tmp_path_factory, monkeypatch):
+    """Function that lets a shell script, in which `real` is FFmpeg, stand in for it."""
+    real = ffmpeg_process.executable()
+
+    def wrap(script):
+        path = tmp_path_factory.mktemp("fake") / "ffmpeg"
+        path.write_text(f'#!/bin/sh\nreal() {{ {real} "$@"; }}\n{script}\n')
+        path.chmod(0o755)
+        monkeypatch.setattr(ffmpeg_process, "executable", lambda: str(path))
+
+    return wrap
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_film(make_film, wrap_ffmpeg, tmp_path):
+    # Some FFmpegs end well on a full disk: the file has no index.
+    wrap_ffmpeg("""
+        real "$@"
+        for last; do :; done; file=${last#file:}
+        case "$*" in *pipe:0*) head -c 600 "$file" > "$file.cut"; mv "$file.cut" "$file";; esac
+    """)
+    (tmp_path / "out.mp4").write_text("an older film")
+    with pytest.raises(OSError, match=r"holds 0 of 10 frames\. Is the disk full\?"):
+        stylize_video(make_film(), "ripple", tmp_path / "out.mp4")
+    assert (tmp_path / "out.mp4").read_text() == "an older film"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_writer_that_ends_with_a_status_is_an_error(make_film, wrap_ffmpeg, tmp_path):
+    script = 'real "$@"; case "$*" in *pipe:0*) echo "[x @ 0x1] No space left" >&2; exit 228;; esac'
+    wrap_ffmpeg(script)
+    with pytest.raises(OSError, match=r"FFmpeg ended with status 228 \(No space left\)\."):
+        stylize_video(make_film(), "ripple", tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_dies_leaves_the_film_so_far(make_film, wrap_ffmpeg, look, tmp_path):
+    frame = 48 * 32 * 3 + 70
+    wrap_ffmpeg(f"""
+        case "$*" in *image2pipe*) real "$@" | head -c {4 * frame}; kill -9 $$;; esac
+        real "$@" """)
+    source = make_film(sound="aac")
+    with pytest.warns(video.EndsEarly, match=r"status -9.* first 4 frames are painted\."):
+        assert stylize_video(source, "ripple", tmp_path / "out.mp4") == 4
+    streams, frames, seconds = look(tmp_path / "out.mp4")
+    assert len(frames) == 4
+    assert "Audio" in streams
+    assert seconds == pytest.approx(4 / 25, abs=0.06)
+
+
+def test_a_film_that_is_cut_short_is_painted_as_far_as_it_goes(make_film, look, tmp_path):
+    source = make_film(seconds="2", more=" -g 10 -movflags +faststart")
+    whole = source.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.warns(video.EndsEarly, match=r"cut\.mp4' ends early: it holds .* of its 2\.0 s"):
+        count = stylize_video(tmp_path / "cut.mp4", "ripple", tmp_path / "out.mp4")
+    assert 5 < count < 45
+    assert len(look(tmp_path / "out.mp4")[1]) == count
+
+
+# Colors
+
+
+@pytest.fixture
+def first_pixel(look, tmp_path):
+    """Function that gives the first pixel of a film painted with no strength."""
+
+    def pixel(source):
+        stylize_video(source, "ripple", tmp_path / "out.mkv", PaintConfig(strength=0))
+        return look(tmp_path / "out.mkv")[1][0, 2, 2]
+
+    return pixel
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("film.mov", "qtrle"),
+        ("film.webm", "libvpx-vp9 -pix_fmt yuva420p"),
+        ("old.webm", "libvpx -auto-alt-ref 0 -pix_fmt yuva420p"),
+    ],
+)
+def test_what_is_transparent_in_a_film_is_laid_on_white(ffmpeg, first_pixel, tmp_path, name, codec):
+    color = "color=c=green@0:size=64x48:rate=10:duration=0.2,format=rgba"
+    ffmpeg(f"-f lavfi -i {color} -c:v {codec}", tmp_path / name)
+    np.testing.assert_allclose(first_pixel(tmp_path / name), 255, atol=3)
+
+
+@pytest.mark.parametrize(("curve", "white"), [("smpte2084", "949494"), ("arib-std-b67", "BFBFBF")])
+def test_hdr_films_are_brought_to_sdr(ffmpeg, first_pixel, tmp_path, curve, white):
+    tags = f"log-level=error:colorprim=bt2020:transfer={curve}:colormatrix=bt2020nc"
+    ffmpeg(
+        f"-f lavfi -i color=c=0x{white}:size=64x64:rate=10:duration=0.2",
+        "-vf scale=out_color_matrix=bt2020nc:out_range=tv,format=yuv420p10le",
+        f"-c:v libx265 -x265-params {tags}",
+        tmp_path / "hdr.mp4",
+    )
+    assert first_pixel(tmp_path / "hdr.mp4").min() > 235  # white of 203 cd/m²; its code is at 58 %
+
+
+def test_an_hdr_film_that_ffmpeg_cannot_convert_is_refused(make_film, tmp_path, monkeypatch):
+    monkeypatch.setattr(ffmpeg_process, "_to_bt709", lambda *arguments: "no_such_filter,")
+    monkeypatch.setattr(zoo, "load", lambda path: pytest.fail("too late"))
+    with pytest.raises(ValueError, match=r"no film that FFmpeg can read: .*No such filter"):
+        stylize_video(make_film(), "ripple", tmp_path / "out.mp4")
+
+
+def test_films_in_wide_colors_are_brought_to_bt709(ffmpeg, first_pixel, tmp_path):
+    ffmpeg(
+        "-f lavfi -i color=c=0xC83C1E:size=64x48:rate=10:duration=0.2",
+        "-vf scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+        "setparams=colorspace=bt709:color_primaries=smpte432:color_trc=bt709 -c:v libx264 -crf 1",
+        tmp_path / "p3.mp4",
+    )
+    red, green, _ = first_pixel(tmp_path / "p3.mp4")
+    assert red > 205  # in Display P3 this red is more vivid
+    assert green < 55
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"), [("1280x720", "bt709"), ("720x576", "bt601"), ("608x1080", "bt709")]
+)
+def test_films_without_tags_are_read_as_players_do(ffmpeg, tmp_path, size, matrix):
+    path = tmp_path / "film.mkv"
+    ffmpeg(
+        f"-f lavfi -i color=c=0xC83C1E:size={size}:rate=10:duration=0.1",
+        f"-vf scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p,setparams=colorspace=-1",
+        "-c:v libx264 -crf 1 -preset ultrafast",
+        path,
+    )
+    film = ffmpeg_process.Film(path)
+    frame = next(film.frames())
+    np.testing.assert_allclose(frame[2, 2], (200, 60, 30), atol=6)
+
+
+# Tracks
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_all_sound_tracks_and_subtitles_are_kept(make_film, ffmpeg, tmp_path, suffix):
+    (tmp_path / "said.srt").write_text("1\n00:00:00,000 --> 00:00:00,300\nHello\n")
+    source = tmp_path / "source.mkv"
+    tracks = "-map 0:v -map 1:a -map 2:a -map 3:s -c:v copy -c:a:0 aac -c:a:1 libmp3lame -c:s srt"
+    sines = "-f lavfi -i sine=duration=0.4 -f lavfi -i sine=300:duration=0.4"
+    ffmpeg("-i", make_film(), sines, "-i", tmp_path / "said.srt", tracks, source)
+    output = tmp_path / f"out{suffix}"
+    stylize_video(source, "ripple", output)
+    film = ffmpeg_process.Film(output)
+    assert film.sound == ["aac", "aac"]
+    assert film.subtitles == [{".mkv": "subrip", ".mp4": "mov_text"}[suffix]]
+
+
+def test_subtitles_that_do_not_fit_are_named(make_film, tmp_path, monkeypatch):
+    header = ffmpeg_process._header
+    said = "\n  Stream #0:1: Subtitle: hdmv_pgs_subtitle (pgssub), 1920x1080"
+    monkeypatch.setattr(ffmpeg_process, "_header", lambda path: header(path) + said)
+    with pytest.warns(UserWarning, match=r"A \.mp4 film cannot hold .*hdmv_pgs_subtitle, which"):
+        stylize_video(make_film(), "ripple", tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("name", ["http:film.mp4", "-y.mp4", "[0]:'50%d'.mp4"])
+def test_names_that_mean_something_to_ffmpeg_are_names(make_film, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(make_film(), tmp_path / name)
+    assert stylize_video(name, "ripple", f"out_{name}") == 10
+
+
+def test_a_recording_whose_rate_is_that_of_its_clock_keeps_its_frames(make_film, monkeypatch):
+    header = ffmpeg_process._header(make_film()).replace("25 fps", "1k fps")
+    monkeypatch.setattr(ffmpeg_process, "_header", lambda path: header)
+    film = ffmpeg_process.Film(make_film())
+    assert (film.fps, film.total) == (25, 10)
 
 
 @pytest.mark.parametrize(

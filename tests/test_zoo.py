@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfstyle
 from tfstyle.painting import zoo
 
 FOLDER = zoo.FOLDER
@@ -149,3 +150,16 @@ def test_shipped_styles_take_less_than_20_megabytes():
 def test_shipped_styles_have_names_of_their_own():
     names = [style.name for path in SHIPPED for style in zoo.styles_of(path)]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("stom", r"no trained style of that name\. Did you mean 'storm'\? `tfstyle styles` lists"),
+        ("nothing_like_it", r"no trained style of that name\. `tfstyle styles` lists them\."),
+    ],
+)
+@pytest.mark.usefixtures("tiny_zoo")
+def test_stylize_names_the_styles_that_are_near(name, text):
+    with pytest.raises(FileNotFoundError, match=text):
+        tfstyle.stylize("photo.jpg", name)

@@ -154,19 +154,13 @@ def sheet(options):
 def flicker(options):
     """Print the warping error of a film: how far a painted frame is from the last, moved along."""
     import cv2
-    import imageio_ffmpeg
 
     from tfstyle.config import PaintConfig
     from tfstyle.painting.films import Painter
+    from tfstyle.pictures.ffmpeg import Film
 
-    frames = imageio_ffmpeg.read_frames(str(options.film))
-    width, height = next(frames)["size"]
-    film = []
-    for frame in frames:
-        rgb = np.frombuffer(frame, np.uint8).reshape(height, width, 3).astype(np.float32) / 255
-        film.append(resize(rgb, options.size))
-        if len(film) == options.count:
-            break
+    frames = itertools.islice(Film(options.film).frames(), options.count)
+    film = [resize(np.float32(frame) / 255, options.size) for frame in frames]
     style = zoo.find(options.style)
     network = zoo.load(style.path)
     find = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -42,9 +42,9 @@ RECIPES = {
         style_weight=10,
         tv_norm="smooth",
         tv_weight=10,
-        scales=(0.35, 0.5, 0.7, 1.0),
+        start="instant",
         optimizer="lbfgs",
-        steps=60,
+        steps=100,
     ),
     # TensorFlow's tutorial "Neural style transfer".
     "tutorial": Recipe(

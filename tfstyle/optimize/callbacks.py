@@ -1,6 +1,7 @@
 """What one sees of a run: progress, previews, an animation, a record."""
 
 import importlib
+import io
 import json
 import math
 import platform
@@ -11,8 +12,9 @@ import warnings
 
 import keras
 import numpy as np
+from PIL import Image
 
-from tfstyle.pictures import check_output_path, resize, save_image, to_pil
+from tfstyle.pictures import check_output_path, ffmpeg, resize, save_image, to_pil
 from tfstyle.pictures.files import write, writing
 from tfstyle.version import __version__
 
@@ -116,7 +118,8 @@ class Progress(_ByScale):
 
 
 class Preview(keras.callbacks.Callback):
-    """Save the picture every few steps, each time over the last; warn of what cannot be saved.
+    """Save the picture at the start and every few steps, each time over the last; warn of what
+    cannot be saved.
 
     Args:
         path: File; the suffix says which format.
@@ -129,12 +132,18 @@ class Preview(keras.callbacks.Callback):
             raise ValueError(f"`every` must be at least 1. Received: every={every}.")
         self.path, self.every = check_output_path(path), every
 
+    def on_train_begin(self, logs=None):
+        self._save()
+
     def on_train_batch_end(self, batch, logs=None):
         if (batch + 1) % self.every == 0:
-            try:
-                save_image(to_pil(self.model.stylizer.read()), self.path)
-            except OSError as error:  # no reason to lose the run
-                warnings.warn(f"There is no preview: {error}", stacklevel=2)
+            self._save()
+
+    def _save(self):
+        try:
+            save_image(to_pil(self.model.stylizer.read()), self.path)
+        except OSError as error:  # no reason to lose the run
+            warnings.warn(f"There is no preview: {error}", stacklevel=3)
 
 
 class Animation(_ByScale):
@@ -159,12 +168,7 @@ class Animation(_ByScale):
         self.path = check_output_path(path, self.SUFFIXES)
         self.size, self.seconds, self.frames, self.error = size, seconds, frames, None
         if self.path.suffix.lower() == ".mp4":
-            try:
-                import imageio_ffmpeg  # noqa: F401
-            except ImportError as error:
-                raise ImportError(
-                    "An animation as .mp4 needs imageio-ffmpeg: pip install 'tfstyle[video]'."
-                ) from error
+            ffmpeg.executable()  # if it is missing, that is said before the run
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -189,8 +193,6 @@ class Animation(_ByScale):
                 warnings.warn(f"There is no animation: {error}", stacklevel=2)
 
     def _write(self):
-        import imageio.v3 as iio
-
         height, width = (side - side % 2 for side in self._pictures[-1].shape[:2])
         frames = [
             np.asarray(to_pil(resize(picture, (height, width)))) for picture in self._pictures
@@ -198,20 +200,15 @@ class Animation(_ByScale):
         fps = max(1, len(frames) / self.seconds)
         frames += [frames[-1]] * round(fps)
         if self.path.suffix.lower() == ".gif":
-            # In memory, since Pillow does not notice a disk that fills while it writes.
-            film = iio.imwrite("<bytes>", frames, extension=".gif", duration=1000 / fps, loop=0)
-            write(self.path, film)
+            first, *others = map(Image.fromarray, frames)
+            options = {"append_images": others, "duration": 1000 / fps, "loop": 0}
+            file = io.BytesIO()  # since Pillow does not notice a disk that fills while it writes
+            first.save(file, "GIF", save_all=True, **options)
+            write(self.path, file.getvalue())
             return
-        import imageio_ffmpeg
-
         with writing(self.path) as temporary:
-            iio.imwrite(temporary, frames, fps=fps, codec="libx264", macro_block_size=2)
-            try:
-                written, _ = imageio_ffmpeg.count_frames_and_secs(str(temporary))
-            except RuntimeError:
-                written = 0
-            if written < len(frames):
-                raise OSError(f"FFmpeg could not write '{self.path}'.")
+            ffmpeg.write(temporary, iter(frames), fps)
+            ffmpeg.check_whole(temporary, len(frames))
 
 
 class Record(keras.callbacks.Callback):

@@ -1,11 +1,12 @@
 """Films: frame by frame through a trained network, with its sound, and calm where nothing moves."""
 
 import contextlib
+import io
 import itertools
 import os
 import struct
-import subprocess
 import uuid
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,10 @@ from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
-from tfstyle.pictures import check_output_path, colors, resize, to_pil
+from tfstyle.pictures import check_output_path, colors, ffmpeg, resize, to_pil
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
-COPIED_SOUND = ("aac", "ac3", "alac")  # what all these files hold as it is
 GIF_FPS = 50  # a GIF's frames last whole hundredths of a second, and browsers slow down one
-# H.264 wants even sides; players take HD films without a tag for BT.709, FFmpeg writes BT.601.
-EVEN_BT709 = (
-    "scale=ceil(iw/2)*2:ceil(ih/2)*2:out_color_matrix=bt709:out_range=tv,"
-    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-)
-SQUARE = "scale=iw*sar:ih,setsar=1"  # pixels
 STILL = 0.03  # difference of pixels in [0, 1] that counts as standing still
 CUT = 0.25  # mean difference of frames that counts as a new scene
 
@@ -39,7 +33,8 @@ def stylize_video(
     the memory of a few, and a GIF that is written that of its frames in 256 colors. Sound, frame
     rate and length stay; a film turned by its metadata is painted upright, and one whose pixels
     are not square in its proportions. The output appears when it is whole, or when `on_frame`
-    stops it.
+    stops it. What is transparent is laid on white, and HDR brought to SDR. All sound tracks are
+    kept, and subtitles where the file can hold them.
 
     Args:
         source: Path of a film that FFmpeg reads, or of a GIF.
@@ -57,9 +52,14 @@ def stylize_video(
     Returns:
         Number of frames written.
 
+    Warns:
+        EndsEarly: If the film is cut short; what there is of it is painted.
+        UserWarning: If subtitles are left out.
+
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a film cannot be read or a value cannot be used.
+        OSError: If the film cannot be written, such as on a full disk.
         ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
     """
     check_output_path(output, SUFFIXES)
@@ -73,18 +73,17 @@ def stylize_video(
     style = style_for(style)
     to_gif = output.suffix.lower() == ".gif"
     if source.suffix.lower() == ".gif":
-        film = _open_gif(source)
+        film = _Gif(source)
     else:
-        film = _open_film(source, GIF_FPS if to_gif else None)
+        film = ffmpeg.Film(source, GIF_FPS if to_gif else None)
     if not to_gif:
-        _ffmpeg()  # if it is missing, that is said before anything is loaded
-    network = zoo.load(style.path)
-    painter = Painter(network, config, steady, style.point(network, style_weights))
+        ffmpeg.executable()  # if it is missing, that is said before anything is loaded
+        _name_left_out(film, output)
     count, stopped = 0, False
 
-    def painted():
+    def painted(frames):
         nonlocal count, stopped
-        for picture in painter.paint_all(film.frames):
+        for picture in painter.paint_all(frames):
             yield np.asarray(to_pil(picture))
             count += 1
             if on_frame and on_frame(count, film.total):
@@ -92,16 +91,34 @@ def stylize_video(
                 return
 
     temporary = output.with_name(f".{uuid.uuid4().hex}{output.suffix}")
-    write = _write_gif if to_gif else _write_film
     try:
-        with contextlib.closing(film.frames):
-            write(temporary, painted(), film, source)
-        if stopped and film.sound and not to_gif:
-            _cut_sound(temporary, count / film.fps)
+        with contextlib.closing(film.frames()) as frames:
+            first = next(frames)  # a film that cannot be read is told before anything is loaded
+            network = zoo.load(style.path)
+            painter = Painter(network, config, steady, style.point(network, style_weights))
+            pictures = painted(itertools.chain([first], frames))
+            if to_gif:
+                _write_gif(temporary, pictures, film)
+            else:
+                ffmpeg.write(temporary, pictures, film.fps, None if film.durations else film)
+        if not to_gif:
+            if (stopped or film.fault) and film.sound:
+                _cut_sound(temporary, count / film.fps)
+            ffmpeg.check_whole(temporary, count)
         os.replace(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
+    if film.fault and not stopped:
+        warnings.warn(
+            f"'{source}' ends early: {film.fault}. Its first {count} frames are painted.",
+            EndsEarly,
+            stacklevel=2,
+        )
     return count
+
+
+class EndsEarly(UserWarning):
+    """A film was cut short, or could not be read to its end."""
 
 
 class Painter:
@@ -182,106 +199,60 @@ def _blurred(change, radius=3):
     return total[..., None].astype(np.float32)
 
 
-class _Film:
-    """Frames as uint8 arrays `(height, width, 3)`, how many, and how long each is shown."""
+class _Gif:
+    """A GIF: frames, how long each is shown, and how often all are; the rest as `ffmpeg.Film`."""
 
-    def __init__(self, frames, total, *, fps=None, durations=None, sound=None):
-        self.frames, self.total, self.sound = frames, total, sound
-        self.durations = durations  # of a GIF, in milliseconds
-        self.fps = fps or 1000 * len(durations) / max(1, sum(durations))
+    sound = subtitles = ()
 
+    def __init__(self, path):
+        self.path, self.fault, self.loop = path, None, None
+        self.durations = [frame.info.get("duration") or 100 for frame in self._images()]
+        self.total = len(self.durations)
+        self.fps = 1000 * self.total / sum(self.durations)
 
-def _open_film(path, fps_limit=None):
-    ffmpeg = _ffmpeg()
-    try:
-        with contextlib.closing(ffmpeg.read_frames(str(path))) as frames:
-            fps = _exact_fps(next(frames)["fps"] or 25.0)
-        fps = min(fps, fps_limit or fps)
-        # At a rate of its own a film whose frames last unequally would end out of time.
-        frames = ffmpeg.read_frames(str(path), output_params=["-vf", f"fps={fps!r},{SQUARE}"])
-        meta = next(frames)
-        total, seconds = ffmpeg.count_frames_and_secs(str(path))
-        if abs(total - seconds * fps) > 2:
-            total = max(1, round(seconds * fps))
-    except (OSError, RuntimeError, StopIteration) as error:
-        raise ValueError(f"'{path}' is no film that FFmpeg can read.") from error
-    width, height = meta["size"]
+    def frames(self):
+        """Yield the frames, uint8 arrays `(height, width, 3)`."""
+        yield from map(ffmpeg.on_white, self._images())
 
-    def arrays():
-        with contextlib.closing(frames):
-            for frame in frames:
-                yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
-
-    return _Film(arrays(), total, fps=fps, sound=meta.get("audio_codec"))
-
-
-def _exact_fps(fps):
-    """Return a rate that FFmpeg prints with two digits: 24000/1001 for 23.98."""
-    ntsc = round(fps) * 1000 / 1001
-    return ntsc if fps % 1 and abs(fps - ntsc) < 0.0051 else fps
-
-
-def _open_gif(path):
-    def frames():
+    def _images(self):
+        count = 0
         try:
-            with Image.open(path, formats=["GIF"]) as gif:
+            with Image.open(self.path, formats=["GIF"]) as gif:
+                self.loop = gif.info.get("loop")
                 for frame in ImageSequence.Iterator(gif):
                     yield frame.convert("RGBA")
+                    count += 1
         except (OSError, SyntaxError, ValueError, IndexError, struct.error) as error:
-            raise ValueError(f"'{path}' is no GIF that can be read, or cut short.") from error
-
-    def arrays():
-        for frame in frames():
-            canvas = Image.new("RGBA", frame.size, "white")
-            yield np.asarray(Image.alpha_composite(canvas, frame).convert("RGB"))
-
-    durations = [frame.info.get("duration") or 100 for frame in frames()]
-    return _Film(arrays(), len(durations), durations=durations)
+            if not count:
+                raise ValueError(
+                    f"'{self.path}' is no GIF that can be read, or cut short."
+                ) from error
+            self.fault = "the GIF is cut short"
 
 
-def _write_film(path, pictures, film, source):
-    ffmpeg = _ffmpeg()
-    first = next(pictures, None)
-    if first is None:
-        raise ValueError(f"'{source}' has no frames.")
-    sound = {}
-    if film.sound:
-        copied = film.sound.lower().startswith(COPIED_SOUND)
-        sound = {"audio_path": str(source), "audio_codec": "copy" if copied else "aac"}
-    writer = ffmpeg.write_frames(
-        str(path),
-        first.shape[1::-1],
-        fps=film.fps,
-        codec="libx264",
-        macro_block_size=1,
-        quality=None,
-        ffmpeg_log_level="error",
-        output_params=["-crf", "18", "-vf", EVEN_BT709],
-        **sound,
-    )
-    writer.send(None)
-    with contextlib.closing(writer):
-        for picture in itertools.chain([first], pictures):
-            writer.send(np.ascontiguousarray(picture))
-    if not path.is_file() or not path.stat().st_size:
-        raise OSError(f"FFmpeg could not write a {path.suffix} file of '{source}'.")
+def _name_left_out(film, output):
+    """Warn of subtitles that do not fit into the film to write."""
+    suffix = output.suffix.lower()
+    left_out = [codec for codec in film.subtitles if not ffmpeg.subtitle_codec(codec, suffix)]
+    if left_out:
+        warnings.warn(
+            f"A {suffix} film cannot hold subtitles of the kind {', '.join(left_out)}, which are "
+            "left out; an .mkv can.",
+            stacklevel=3,
+        )
 
 
 def _cut_sound(path, seconds):
     """End the sound of a film where its frames end."""
     whole = path.with_name(f"{path.stem}_{path.suffix}")
     os.replace(path, whole)
-    command = [_ffmpeg().get_ffmpeg_exe(), "-v", "error", "-i", whole]
-    command += ["-map", "0", "-c", "copy", "-t", f"{seconds:.6f}", path]
     try:
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    except subprocess.CalledProcessError as error:
-        raise OSError(f"FFmpeg could not cut the sound to {seconds:.2f} s.") from error
+        ffmpeg.cut(whole, path, seconds)
     finally:
         whole.unlink()
 
 
-def _write_gif(path, pictures, film, source):
+def _write_gif(path, pictures, film):
     def quantized():
         for picture, duration in zip(pictures, _gif_durations(film), strict=False):
             # One palette for all frames would do harm; without dithering still areas stay still.
@@ -289,11 +260,10 @@ def _write_gif(path, pictures, film, source):
             image.info["duration"] = duration
             yield image
 
-    images = quantized()
-    first = next(images, None)
-    if first is None:
-        raise ValueError(f"'{source}' has no frames.")
-    first.save(path, save_all=True, append_images=images, loop=0)
+    images, file = quantized(), io.BytesIO()
+    often = {} if film.loop is None else {"loop": film.loop}
+    next(images).save(file, "GIF", save_all=True, append_images=images, **often)
+    path.write_bytes(file.getvalue())  # of a full disk Pillow would not tell
 
 
 def _gif_durations(film):
@@ -304,13 +274,3 @@ def _gif_durations(film):
     for number in itertools.count():
         begin, end = (round(100 * count / film.fps) for count in (number, number + 1))
         yield 10 * (end - begin)
-
-
-def _ffmpeg():
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise ImportError(
-            "Films need imageio-ffmpeg: pip install 'tfstyle[video]'. GIFs go without."
-        ) from error
-    return imageio_ffmpeg

@@ -1,5 +1,6 @@
 """The trained styles that ship with the package. Loads neither Keras nor TensorFlow by itself."""
 
+import difflib
 import functools
 import json
 import zipfile
@@ -106,9 +107,30 @@ def require(style, argument):
     found = find(style)
     if found is None:
         raise ValueError(
-            f"`{argument}` must be one of {tuple(styles())} or a .keras file. Received: {style!r}."
+            f"`{argument}` must be one of {tuple(styles())} or a .keras file. "
+            f"Received: {style!r}.{_near(style)}"
         )
     return found
+
+
+def refuse_unknown(word):
+    """Refuse a word that could name a trained style, but names neither one nor a file.
+
+    Raises:
+        FileNotFoundError: If it does not.
+    """
+    path = Path(word)
+    if not path.suffix and len(path.parts) == 1 and not path.exists() and word not in styles():
+        raise FileNotFoundError(
+            f"There is no file '{word}', and no trained style of that name.{_near(word)} "
+            "`tfstyle styles` lists them."
+        )
+
+
+def _near(word):
+    """Name the styles whose names are near a word."""
+    near = difflib.get_close_matches(str(word), styles())
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def load(path):
