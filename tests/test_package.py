@@ -88,7 +88,7 @@ def test_imports_run_one_way(name):
 
 WRITES_BY_ITSELF = {
     "tfstyle.pictures.files",  # which all others let write
-    "tfstyle.painting.films",  # FFmpeg writes
+    "tfstyle.painting.films",  # moves a temporary film aside
     "tfstyle.export.saved_model",  # assets, which TensorFlow copies
 }
 
