@@ -203,6 +203,12 @@ def refuse_for_tensorflow(path):
         )
 
 
+def error_of_tensorflow(path, error):
+    """Return the `OSError` for what TensorFlow said as it wrote to a path."""
+    reason = re.sub(r".*; | \[Op:.*", "", " ".join(error.message.split()))
+    return OSError(f"'{path}' could not be written: {reason}")
+
+
 @contextlib.contextmanager
 def _naming(path):
     """Let errors of the system name a path in place of the temporary one, or of none."""

@@ -15,7 +15,13 @@ import numpy as np
 from PIL import Image
 
 from tfstyle.pictures import PHOTO_SUFFIXES, choose_photos, find_photos, read_small
-from tfstyle.pictures.files import local, refuse_for_tensorflow, refuse_special, writing
+from tfstyle.pictures.files import (
+    error_of_tensorflow,
+    local,
+    refuse_for_tensorflow,
+    refuse_special,
+    writing,
+)
 from tfstyle.pictures.finding import Found
 
 MAX_BAD_IN_A_ROW = 100
@@ -232,7 +238,7 @@ def write_shards(photos, folder, shards=16):
                     for example in _examples(photos, range(shard, len(photos), shards)):
                         writer.write(example)
             except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
-                raise OSError(f"'{path}' could not be written: {error.message}") from error
+                raise error_of_tensorflow(path, error) from error
         paths.append(path)
     return paths
 
