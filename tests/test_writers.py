@@ -93,7 +93,9 @@ def test_a_full_disk_that_tensorflow_meets_is_an_error_of_the_system(
     write, disk, monkeypatch, tiny_painter
 ):
     def full(*_, **__):
-        raise tf.errors.ResourceExhaustedError(None, None, "{{node S}} /x; No space left [Op:SaveV2]")
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "{{node S}} /x; No space left [Op:SaveV2]"
+        )
 
     monkeypatch.setattr("tensorflow.io.TFRecordWriter.write", full)
     monkeypatch.setattr("tensorflow.saved_model.save", full)
