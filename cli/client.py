@@ -60,7 +60,7 @@ def run(arguments):
     options = tyro.cli(Client, prog="tfstyle client", args=arguments)
     painting = Path(options.style) if is_painting(options.style) else None
     paintings = () if painting is None else (painting,)
-    jobs, many = photos.with_outputs(options.content, options.output, paintings)
+    jobs, many, passed_over = photos.with_outputs(options.content, options.output, paintings)
     if painting is not None:
         read_image(painting)  # what is wrong is reported before a server is asked
     token = options.token_file and options.token_file.read_text().strip()
@@ -96,4 +96,4 @@ def run(arguments):
                 continue
             save_or_rescue(result, output)
             print(output)
-    return photos.exit_code(left_out, len(jobs))
+    return photos.exit_code(left_out, len(jobs), passed_over)

@@ -1,9 +1,11 @@
 """`tfstyle`: find the command, run it, turn errors into one line."""
 
 import importlib
+import io
 import os
 import sys
 
+from tfstyle.cli.quiet import warnings_in_lines
 from tfstyle.version import __version__
 
 COMMANDS = {
@@ -61,8 +63,11 @@ def main(argv=None):
 
 def report_errors(name, run, arguments):
     """Return `run(arguments)`, an exit code, and turn what it raises into one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of another encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = run(arguments) or 0
+        with warnings_in_lines(name):
+            code = run(arguments) or 0
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # who read the output, such as `head`, has gone

@@ -16,7 +16,7 @@ from tfstyle.export.config import ExportConfig
 from tfstyle.export.footprint import peak_memory_mb
 from tfstyle.export.litert import LiteRTPainter, write_litert
 from tfstyle.export.parity import open_export, verify
-from tfstyle.export.report import TOLERANCES, ParityError, Report, Row, write_text
+from tfstyle.export.report import TOLERANCES, ParityError, Report, Row
 from tfstyle.export.saved_model import SavedModelPainter, write_saved_model
 
 
@@ -198,13 +198,7 @@ def test_parity_error_keeps_the_report(report):
 
 def test_text_is_written_in_utf_8_whatever_the_system_writes(tmp_path):
     path = str(tmp_path / "a")
-    code = f"from tfstyle.export.report import write_text; write_text({path!r}, chr(233))"
+    code = f"from tfstyle.pictures.files import write; write({path!r}, chr(233))"
     ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     subprocess.run([sys.executable, "-c", code], env=os.environ | ascii_only, check=True)
     assert (tmp_path / "a").read_bytes() == "é".encode()
-
-
-def test_text_that_cannot_be_written_leaves_nothing(tmp_path):
-    with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a", "\ud800")
-    assert list(tmp_path.iterdir()) == []

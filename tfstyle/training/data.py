@@ -14,10 +14,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfstyle.pictures import read_small
-from tfstyle.pictures.files import local, refuse_for_tensorflow, refuse_special, writing
+from tfstyle.pictures import PHOTO_SUFFIXES, choose_photos, find_photos, read_small
+from tfstyle.pictures.files import (
+    error_of_tensorflow,
+    local,
+    refuse_for_tensorflow,
+    refuse_special,
+    writing,
+)
+from tfstyle.pictures.finding import Found
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_BAD_IN_A_ROW = 100
 
 
@@ -35,6 +41,7 @@ class Photos:
 
     Attributes:
         names: Name of each photograph.
+        passed_over: What else there is in the folder or zip, in a line of words.
         read: Function from a photograph's number to its path or encoded bytes.
         bad: `{name: reason}` of photographs that could not be used so far.
 
@@ -46,10 +53,12 @@ class Photos:
 
     def __init__(self, source, cache_mb=0):
         self.source, self.cache_mb = str(source), cache_mb
-        self.names, self.read = _open_source(source)
+        found, self.read = _open_source(source)
+        self.names, self.passed_over = found.photos, str(found)
         if not self.names:
             raise FileNotFoundError(
-                f"There is no photograph in '{source}'. Names must end in {', '.join(SUFFIXES)}."
+                f"There is no photograph in '{source}', but {self.passed_over or 'nothing'}. Names "
+                f"must end in {', '.join(PHOTO_SUFFIXES)}."
             )
         self.bad = {}
         self._cache, self._cached, self._lock = collections.OrderedDict(), 0, threading.Lock()
@@ -229,29 +238,24 @@ def write_shards(photos, folder, shards=16):
                     for example in _examples(photos, range(shard, len(photos), shards)):
                         writer.write(example)
             except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
-                raise OSError(f"'{path}' could not be written: {error.message}") from error
+                raise error_of_tensorflow(path, error) from error
         paths.append(path)
     return paths
 
 
 def _open_source(source):
-    """Return the names of all photographs and a function from number to path or bytes."""
-    path = Path(source)
+    """Return the photographs found and a function from number to path or bytes."""
+    path = local(source)
     if path.is_dir():
         shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
         if shards:
             return _open_shards(shards)
-        files = (
-            os.path.relpath(os.path.join(folder, name), path)
-            for folder, _, names in os.walk(path)
-            for name in names
-        )
-        names = sorted(filter(_is_photo, files))
-        return names, lambda number: path / names[number]
+        found = find_photos(path)
+        return found, lambda number: path / found.photos[number]
     if path.is_file() and zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
-        names = sorted(filter(_is_photo, archive.namelist()))
-        return names, lambda number: archive.read(names[number])
+        found = choose_photos(name for name in archive.namelist() if not name.endswith("/"))
+        return found, lambda number: archive.read(found.photos[number])
     if path.is_file() and ".tfrecord" in path.name:
         return _open_shards([path])
     if path.exists():
@@ -261,13 +265,6 @@ def _open_source(source):
     if str(source).count("/") == 1 and not path.parent.exists():
         return _open_tfds(str(source))
     raise FileNotFoundError(f"There is no file or folder '{source}' with photographs.")
-
-
-def _is_photo(name):
-    """Tell by a file's path; a Mac's `._photo.jpg` is none, nor is the sheet of a training."""
-    folder, file = os.path.split(name)
-    is_picture = file.lower().endswith(SUFFIXES) and not file.startswith(".")
-    return is_picture and not folder.endswith(".training")
 
 
 def _open_shards(paths):
@@ -297,7 +294,8 @@ def _open_shards(paths):
                 return example.features.feature[key].bytes_list.value[0]
         raise ValueError("the record has no feature 'image/encoded' or 'image'")
 
-    return [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)], read
+    names = [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)]
+    return Found(names, {}), read
 
 
 def _open_tfds(name):
@@ -311,7 +309,7 @@ def _open_tfds(name):
     undecoded = {"image": tfds.decode.SkipDecoding()}
     records = tfds.data_source(name, split="train", decoders=undecoded)
     names = [f"{name}#{number}" for number in range(len(records))]
-    return names, lambda number: records[number]["image"]
+    return Found(names, {}), lambda number: records[number]["image"]
 
 
 def _examples(photos, numbers):

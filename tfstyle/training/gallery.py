@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfstyle.pictures.files import local
 from tfstyle.training.data import Photos
 
 HELD_OUT = 20  # every one of so many, by name, is kept for validation
@@ -39,7 +40,7 @@ class Gallery(Photos):
         seen = [number for number in every if number not in kept_out]
         self.unseen = [functools.partial(read, number) for number in kept_out]
         self.names, self.read = [self.names[n] for n in seen], lambda number: read(seen[number])
-        group_of = _groups(Path(source) / TABLE)
+        group_of = _groups(local(source) / TABLE)
         named = [group_of.get(Path(name).name, "") for name in self.names]
         self.groups = collections.Counter(named)
         shares = np.array([self.groups[group] ** -0.5 for group in named])
