@@ -84,8 +84,9 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     with writing(path) as temporary:
         beside = encoder_path(temporary)
         try:
-            for data, each in zip(files, (temporary, beside), strict=False):
-                each.write_bytes(data)
+            temporary.write_bytes(files[0])
+            for data in files[1:]:
+                write(beside, data)
             if check is not None:
                 check(temporary)
         finally:
