@@ -39,7 +39,8 @@ def usage():
 def main(argv=None):
     """Run `tfstyle` with `argv` (default: the process' own) and return the exit code.
 
-    0 done, 2 something about the input was wrong (one line on stderr says what), 130 interrupted.
+    0 done, 2 something about the input was wrong (one line on stderr says what), 130 interrupted
+    by Ctrl-C, 143 by SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):

@@ -155,5 +155,5 @@ def _optimize(options, content, paintings, recipe):
     print(options.output)
     if interrupt.interrupted:
         print("stopped early; this is the picture so far", file=sys.stderr)
-        return 130
+        return interrupt.exit_code
     return 0

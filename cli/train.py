@@ -84,7 +84,7 @@ def run(arguments):
             "the same command goes on from there",
             file=sys.stderr,
         )
-        return 130
+        return interrupt.exit_code
     print(options.output)
     return 0
 

@@ -104,6 +104,22 @@ def test_train_stopped_by_ctrl_c_goes_on_and_tells_of_the_end(call, capsys, monk
 
 
 @pytest.mark.usefixtures("folder")
+def test_train_ended_by_sigterm_stops_after_the_step(call, capsys, monkeypatch):
+    def train(*args, callbacks, **kwargs):
+        (interrupt,), model = callbacks, SimpleNamespace(stop_training=False)
+        interrupt.set_model(model)
+        interrupt.on_train_begin()
+        signal.raise_signal(signal.SIGTERM)
+        assert model.stop_training
+        interrupt.on_train_end()
+        return SimpleNamespace(card={"training": {"steps_done": 1, "steps": 4}})
+
+    monkeypatch.setattr(training, "train", train)
+    assert call() == 143
+    assert "stopped at step 1 of 4; the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
 def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys, monkeypatch):
     def train(style, content, *args, **kwargs):
         content.bad |= {f"{i:02}.jpg": "no picture" for i in reversed(range(25))}

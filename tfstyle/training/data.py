@@ -35,6 +35,7 @@ class Photos:
     Attributes:
         names: Name of each photograph.
         read: Function from a photograph's number to its path or encoded bytes.
+        size: Function from its number to its size in bytes; None where that is not known.
         bad: `{name: reason}` of photographs that could not be used so far.
 
     Raises:
@@ -45,7 +46,7 @@ class Photos:
 
     def __init__(self, source, cache_mb=0):
         self.source, self.cache_mb = str(source), cache_mb
-        self.names, self.read = _open_source(source)
+        self.names, self.read, self.size = _open_source(source)
         if not self.names:
             raise FileNotFoundError(
                 f"There is no photograph in '{source}'. Names must end in {', '.join(SUFFIXES)}."
@@ -55,6 +56,36 @@ class Photos:
 
     def __len__(self):
         return len(self.names)
+
+    def record(self):
+        """Return what tells these photographs from others: pairs of name and size."""
+        return [[name, self.size(number)] for number, name in enumerate(self.names)]
+
+    def keep_to(self, record):
+        """Be the photographs of a record, in their order; those that are gone become `bad`.
+
+        Args:
+            record: What `record` returned earlier.
+
+        Raises:
+            ValueError: If there are photographs that the record does not know.
+        """
+        here = self.record()
+        known = {(name, size) for name, size in record}
+        others = [name for name, size in here if (name, size) not in known]
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            raise ValueError(
+                f"'{self.source}' holds photographs that are new or changed: {others[0]}{more}."
+            )
+        if here == record:
+            return
+        number = {name: number for number, name in enumerate(self.names)}
+        names, read = [name for name, _ in record], self.read
+        self.names, self.read = names, lambda place: read(number[names[place]])
+        self.size = lambda place: record[place][1]
+        gone = [name for name in names if name not in number]
+        self.bad |= dict.fromkeys(gone, "is gone since the training began")
 
     def order(self, epoch, seed=0):
         """Return the numbers of all photographs in the order of an epoch."""
@@ -206,7 +237,8 @@ def write_shards(photos, folder, shards=16):
 
 
 def _open_source(source):
-    """Return the names of all photographs and a function from number to path or bytes."""
+    """Return the names of all photographs, and functions from number to path or bytes, and to
+    size in bytes."""
     path = Path(source)
     if path.is_dir():
         shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
@@ -218,11 +250,19 @@ def _open_source(source):
             for name in names
         )
         names = sorted(filter(_is_photo, files))
-        return names, lambda number: path / names[number]
+
+        def file(number):
+            return path / names[number]
+
+        return names, file, lambda number: _size(file(number))
     if path.is_file() and zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
         names = sorted(filter(_is_photo, archive.namelist()))
-        return names, lambda number: archive.read(names[number])
+
+        def size(number):
+            return archive.getinfo(names[number]).file_size
+
+        return names, lambda number: archive.read(names[number]), size
     if path.is_file() and ".tfrecord" in path.name:
         return _open_shards([path])
     if path.exists():
@@ -232,6 +272,13 @@ def _open_source(source):
     if str(source).count("/") == 1 and not path.parent.exists():
         return _open_tfds(str(source))
     raise FileNotFoundError(f"There is no file or folder '{source}' with photographs.")
+
+
+def _size(path):
+    try:
+        return path.stat().st_size
+    except OSError:  # it went away, or is a link that leads nowhere
+        return None
 
 
 def _is_photo(name):
@@ -268,7 +315,8 @@ def _open_shards(paths):
                 return example.features.feature[key].bytes_list.value[0]
         raise ValueError("the record has no feature 'image/encoded' or 'image'")
 
-    return [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)], read
+    names = [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)]
+    return names, read, lambda number: places[number][2]
 
 
 def _open_tfds(name):
@@ -282,7 +330,7 @@ def _open_tfds(name):
     undecoded = {"image": tfds.decode.SkipDecoding()}
     records = tfds.data_source(name, split="train", decoders=undecoded)
     names = [f"{name}#{number}" for number in range(len(records))]
-    return names, lambda number: records[number]["image"]
+    return names, lambda number: records[number]["image"], lambda number: None
 
 
 def _example(photos, number):

@@ -17,7 +17,7 @@ from tfstyle.painting.sizes import load_painter, thumbnail
 from tfstyle.pictures import check_output_path, read_image, resize
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
-from tfstyle.training.run import Run
+from tfstyle.training.run import Run, alone, folder_of, keep_to_photographs
 from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
 from tfstyle.version import __version__
 
@@ -68,7 +68,10 @@ def train(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a value cannot be used, or the folder holds a run of other settings.
+        ValueError: If a value cannot be used, or the folder holds a run of other settings or on
+            other photographs; of those that it began with, some may be gone.
+        BlockingIOError: If another training with this output is under way.
+        OSError: If the checkpoint or the network cannot be written, such as on a full disk.
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
     """
     config = training_with(config, **fields)
@@ -91,55 +94,57 @@ def train(
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
     examples = validation or photos
     examples = examples if isinstance(examples, Photos) else Photos(examples)
-    # A cluster wants to be met before TensorFlow computes anything.
-    strategy = strategy_for(devices, config.batch_size)
-    network = load_network(config.network, config.network_weights)
-    precision = fastest_precision() if config.precision == "auto" else config.precision
+    with alone(folder_of(output)):
+        keep_to_photographs(photos, folder_of(output))
+        # A cluster wants to be met before TensorFlow computes anything.
+        strategy = strategy_for(devices, config.batch_size)
+        network = load_network(config.network, config.network_weights)
+        precision = fastest_precision() if config.precision == "auto" else config.precision
 
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        keras.utils.set_random_seed(config.seed)
-        generator = _generator(config, len(paths), precision, init)
-        replicas = strategy.num_replicas_in_sync if strategy else 1
-        model = _model(config, network, generator, precision, paintings, replicas)
-    identity = _identity(config, precision, paintings, photos, init)
-    run = Run(model, photos, config, output, identity, checkpoint_minutes)
-    run.restore()
-    watchers = [
-        *callbacks,
-        run,
-        BatchNaN(run, photos),
-        TrainingProgress(run),
-        Sheet(run, examples),
-    ]
-    if log_dir:
-        watchers.append(TensorBoard(run, log_dir))
-    for size, last in run.phases:
-        if run.step >= last:
-            continue
-        dataset = batches(
-            photos,
-            size,
-            config.content_size,
-            config.batch_size,
-            first=run.step,
-            seed=config.seed,
-            num_styles=len(paths),
-        )
-        steps = last - run.step
-        # Trace anew for each size: a second trace would leave the sizes open, and round otherwise
-        # than a run that goes on from there.
-        model.train_function = None
-        model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
-        if model.stop_training:
-            break
-    run.save()
-    generator = _in_float32(generator)
-    generator.card = _card(config, paths, about, generator, photos, run)
-    if run.done and run.writes:
-        temporary = output.with_name(f".{output.stem}.part.keras")
-        generator.save(temporary)
-        os.replace(temporary, output)
-    return generator
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            keras.utils.set_random_seed(config.seed)
+            generator = _generator(config, len(paths), precision, init)
+            replicas = strategy.num_replicas_in_sync if strategy else 1
+            model = _model(config, network, generator, precision, paintings, replicas)
+        identity = _identity(config, precision, paintings, photos, init)
+        run = Run(model, photos, config, output, identity, checkpoint_minutes)
+        run.restore()
+        watchers = [
+            *callbacks,
+            run,
+            BatchNaN(run, photos),
+            TrainingProgress(run),
+            Sheet(run, examples),
+        ]
+        if log_dir:
+            watchers.append(TensorBoard(run, log_dir))
+        for size, last in run.phases:
+            if run.step >= last:
+                continue
+            dataset = batches(
+                photos,
+                size,
+                config.content_size,
+                config.batch_size,
+                first=run.step,
+                seed=config.seed,
+                num_styles=len(paths),
+            )
+            steps = last - run.step
+            # Trace anew for each size: a second trace would leave the sizes open, and round
+            # otherwise than a run that goes on from there.
+            model.train_function = None
+            model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
+            if model.stop_training:
+                break
+        run.save()
+        generator = _in_float32(generator)
+        generator.card = _card(config, paths, about, generator, photos, run)
+        if run.done and run.writes:
+            temporary = output.with_name(f".{output.stem}.part.keras")
+            generator.save(temporary)
+            os.replace(temporary, output)
+        return generator
 
 
 def _generator(config, num_styles, precision, init):

@@ -1,5 +1,6 @@
 """Where a training run stands, and the checkpoint from which it goes on."""
 
+import contextlib
 import json
 import math
 import os
@@ -9,7 +10,74 @@ import zipfile
 import keras
 import numpy as np
 
+from tfstyle.pictures.files import write, writing
 from tfstyle.training.devices import writes_files
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing holds a second training off
+    fcntl = None
+
+CHECKPOINT, PHOTOGRAPHS = "checkpoint.npz", "photographs.json"  # in the folder of a run
+
+
+def folder_of(output):
+    """Return the folder of what a run keeps beside its output."""
+    return output.with_suffix(".training")
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Hold a run's folder, made if it does not exist, against a second run.
+
+    The lock is the system's: of a process that is killed it goes.
+
+    Raises:
+        BlockingIOError: If another run holds it.
+    """
+    if not writes_files():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl:
+            _lock(handle, folder)
+        yield
+    finally:
+        if fcntl:
+            os.close(handle)
+        with contextlib.suppress(OSError):  # unless something was written
+            folder.rmdir()
+
+
+def _lock(handle, folder):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"Another training writes to '{folder}'. Let it end, end it, or choose another output."
+        ) from error
+    except OSError:  # the file system knows no locks
+        return
+
+
+def keep_to_photographs(photos, folder):
+    """Let a run that goes on see the photographs that it began with.
+
+    Raises:
+        ValueError: If there are others.
+    """
+    path = folder / PHOTOGRAPHS
+    if not (folder / CHECKPOINT).exists() or not path.exists():
+        return
+    try:
+        photos.keep_to(json.loads(path.read_text()))
+    except ValueError as error:
+        raise ValueError(
+            f"'{folder}' holds a run on other photographs. {error} Delete it, choose another "
+            "output, or start from the earlier network by init."
+        ) from error
 
 
 class Run(keras.callbacks.Callback):
@@ -25,8 +93,8 @@ class Run(keras.callbacks.Callback):
     def __init__(self, model, photos, config, output, identity, minutes):
         super().__init__()
         self.step, self.photos, self.config, self.identity = 0, photos, config, identity
-        self.folder = output.with_suffix(".training")
-        self.losses = {}
+        self.folder = folder_of(output)
+        self.losses, self._recorded = {}, False
         self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
         self.phases = list(_phases(config))
 
@@ -67,18 +135,16 @@ class Run(keras.callbacks.Callback):
         self._saved = time.monotonic()
         if not self.writes:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._recorded:
+            write(self.folder / PHOTOGRAPHS, json.dumps(self.photos.record()))
+            self._recorded = True
         arrays = {
             str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
         }
         state = {"step": self.step, "losses": self.losses, "identity": self.identity}
         state["bad"] = dict(self.photos.bad)
-        temporary = self.folder / ".checkpoint.part"
-        with open(temporary, "wb") as file:
-            np.savez(file, state=json.dumps(state), **arrays)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk, before its name says that it is whole
-        os.replace(temporary, self.folder / "checkpoint.npz")
+        with writing(self.folder / CHECKPOINT) as temporary:
+            np.savez(temporary, state=json.dumps(state), **arrays)
 
     def restore(self):
         """Go on from the checkpoint, if there is one.
@@ -86,7 +152,7 @@ class Run(keras.callbacks.Callback):
         Raises:
             ValueError: If it is of a run with other settings, or damaged.
         """
-        path = self.folder / "checkpoint.npz"
+        path = self.folder / CHECKPOINT
         if not path.exists():
             return
         try:
