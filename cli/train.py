@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfstyle.cli import flags
-from tfstyle.cli.main import report_errors
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import TRAININGS, training_with
 
@@ -87,8 +86,3 @@ def run(arguments):
         return interrupt.exit_code
     print(options.output)
     return 0
-
-
-def main():
-    """Run `tfstyle-train` and return the exit code."""
-    return report_errors("tfstyle-train", run, sys.argv[1:])

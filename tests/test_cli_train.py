@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.cli import train as command
+from tfstyle.cli import main as cli
 from tfstyle.cli.train import parse
 from tfstyle.config import TRAININGS, training_with
 from tfstyle.painting import zoo
@@ -39,16 +39,16 @@ def call(monkeypatch):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["tfstyle-train", *REQUIRED, *TINY, *arguments])
-        return command.main()
+        return cli.train()
 
     return call
 
 
 def test_help_loads_no_tensorflow(run_without_tensorflow):
     said = run_without_tensorflow("""
-        from tfstyle.cli.train import main
+        from tfstyle.cli.main import train
         sys.argv = ["tfstyle-train", "--help"]
-        main()
+        train()
     """)
     for flag in ("--style", "--config", "--init", "--devices", "--log-dir", "--sizes", "--xla"):
         assert flag in said
