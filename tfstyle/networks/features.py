@@ -1,5 +1,6 @@
 """The loss network: named layers of a VGG, frozen. Alone knows BGR and ImageNet's means."""
 
+import contextlib
 import functools
 import os
 import time
@@ -42,7 +43,8 @@ def load_network(name="vgg19", weights=None):
     path = weights or os.environ.get(variable)
     if not path:
         try:
-            return application(include_top=False, weights="imagenet")
+            with channels_last():
+                return application(include_top=False, weights="imagenet")
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise OSError(
                 f"The ImageNet weights of {name} could not be downloaded ({error}). Save the file "
@@ -53,11 +55,23 @@ def load_network(name="vgg19", weights=None):
         origin = "" if weights else f" (named by {variable})"
         raise FileNotFoundError(f"There is no file {str(path)!r}{origin} with weights of {name}.")
     try:
-        return application(include_top=False, weights=str(path))
+        with channels_last():
+            return application(include_top=False, weights=str(path))
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{str(path)!r} does not hold {name} without its classifier in Keras' layout: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def channels_last():
+    """Let Keras' own networks come in the layout of pictures here, whatever `keras.json` says."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 @functools.cache
@@ -73,7 +87,7 @@ def fastest_precision():
 
     def seconds(x, kernel):
         begun = time.perf_counter()
-        float(ops.conv(x, kernel, padding="same")[0, 0, 0, 0])
+        float(_convolution(x, kernel)[0, 0, 0, 0])
         return time.perf_counter() - begun
 
     operands = {
@@ -150,9 +164,9 @@ class FeatureExtractor(keras.layers.Layer):
             if name in self._convolutions:
                 x = _frozen_convolution(x, *self._convolutions[name])
             elif self.pooling == "max":
-                x = ops.max_pool(x, 2, 2)
+                x = ops.max_pool(x, 2, 2, data_format="channels_last")
             else:
-                x = ops.average_pool(x, 2, 2)
+                x = ops.average_pool(x, 2, 2, data_format="channels_last")
             if name in wanted:
                 features[name] = x
         return features
@@ -169,13 +183,17 @@ def _turned_convolution(upstream, y, x, kernel, bias, turned):
     on a CPU this runs faster than the general gradient, and no gradient of the weights is ever
     prepared.
     """
-    return ops.conv(ops.where(y > 0, upstream, 0), turned, padding="same")
+    return _convolution(ops.where(y > 0, upstream, 0), turned)
 
 
 @with_gradient(_turned_convolution)
 def _frozen_convolution(x, kernel, bias, turned):
     """Convolve 3×3 with ReLU; its gradient reaches the features alone."""
-    return ops.relu(ops.conv(x, kernel, padding="same") + bias)
+    return ops.relu(_convolution(x, kernel) + bias)
+
+
+def _convolution(x, kernel):
+    return ops.conv(x, kernel, padding="same", data_format="channels_last")
 
 
 def _check_convolution(layer):
