@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli import flags, photos
-from tfstyle.pictures import save_image
+from tfstyle.pictures import save_or_rescue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,6 @@ def run(arguments):
                 left_out += 1
                 photos.leave_out(photo, result)
                 continue
-            save_image(result, output)
+            save_or_rescue(result, output)
             print(output)
     return photos.exit_code(left_out, len(jobs))

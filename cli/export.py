@@ -11,6 +11,7 @@ from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 from tfstyle.export.config import ExportConfig
 from tfstyle.painting.instant import style_for
 from tfstyle.pictures import check_output_path
+from tfstyle.pictures.files import check_folder_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ def run(arguments):
         check_output_path(options.output, (".onnx",))
     elif options.output.suffix or options.output.is_file():
         raise ValueError(f"`output` must be a folder. Received: '{options.output}'.")
+    else:
+        check_folder_writable(options.output)
     load_tensorflow()
     from tfstyle.export.publishing import publish
     from tfstyle.export.report import ParityError

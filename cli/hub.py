@@ -3,7 +3,7 @@
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting.doors import stylize
-from tfstyle.pictures import check_output_path, read_image, save_image
+from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
 
 
 def run(options, content, style, config):
@@ -15,9 +15,11 @@ def run(options, content, style, config):
         style: Paths of paintings, for a SavedModel that takes one.
         config: `HubConfig`.
     """
-    check_output_path(options.output)
+    inputs = (content, *style)
     flags.check_quality(options.quality)
+    check_output_path(options.output, inputs=inputs)
     content = read_image(content)
+    check_output_path(options.output, size=fitted(content.rgb.shape, config.size))
     style = [read_image(path) for path in style]
     load_tensorflow()
     picture = stylize(
@@ -27,6 +29,6 @@ def run(options, content, style, config):
         style_weights=options.style_weights or None,
         **vars(config),
     )
-    save_image(picture, options.output, quality=options.quality)
+    save_or_rescue(picture, options.output, quality=options.quality)
     print(options.output)
     return 0

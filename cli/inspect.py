@@ -40,7 +40,7 @@ def run(arguments):
     """Inspect as `arguments` say."""
     options = tyro.cli(Inspect, prog="tfstyle inspect", args=arguments)
     output = options.output or Path(f"{options.photo.stem}_edges.png")
-    check_output_path(output)
+    check_output_path(output, inputs=(options.photo, options.result))
     if options.size < MIN_SIDE:
         raise ValueError(f"`size` must be at least {MIN_SIDE} px. Received: size={options.size}.")
     weights = options.weights or _cached_weights(options.network)

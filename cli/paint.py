@@ -10,10 +10,10 @@ from tfstyle.cli import flags, photos
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
-from tfstyle.pictures import read_image, save_image
+from tfstyle.pictures import check_size, fitted, read_image, save_or_rescue
 
 
-def run(options, content, style, config):
+def run(options, content, style, config, paintings=()):
     """Paint photographs; return the exit code: 1 if some were left out.
 
     Args:
@@ -21,18 +21,19 @@ def run(options, content, style, config):
         content: Paths of photographs, and of folders with some.
         style: `Style` or `Paintings`.
         config: `PaintConfig`.
+        paintings: Paths of paintings, which no output may replace.
     """
     flags.check_quality(options.quality)
-    jobs, many = photos.with_outputs(content, options.output)
-    if not many:
-        read_image(jobs[0][0])  # a bad file is reported before the network is loaded
+    jobs, many = photos.with_outputs(content, options.output, paintings)
+    if not many:  # what is wrong is reported before the network is loaded
+        _read(*jobs[0], config.size)
     load_tensorflow()
     from tfstyle.painting.sizes import TOGETHER
 
     if options.style_weights:
         style.point(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
-    for batch in _batches(sorted(jobs, key=_size), TOGETHER, left_out):
+    for batch in _batches(sorted(jobs, key=_size), config.size, TOGETHER, left_out):
         pictures = paint_photos(
             [picture for _, picture in batch],
             style,
@@ -40,7 +41,7 @@ def run(options, content, style, config):
             style_weights=options.style_weights or None,
         )
         for (output, _), picture in zip(batch, pictures, strict=True):
-            save_image(picture, output, quality=options.quality)
+            save_or_rescue(picture, output, quality=options.quality)
             print(output, flush=True)
         done += len(batch)
         if many and sys.stderr.isatty():
@@ -61,16 +62,23 @@ def _size(job):
         return (0, 0), 1
 
 
-def _batches(jobs, most, left_out):
+def _read(photo, output, size):
+    """Read a photograph whose painting, of a long side of `size` pixels, fits its file."""
+    picture = read_image(photo)
+    check_size(fitted(picture.rgb.shape, size), output.suffix)
+    return picture
+
+
+def _batches(jobs, size, most, left_out):
     """Read photographs, and give lists of (output, picture) of one size to paint together.
 
-    A list has `most` pixels, or one photograph. What cannot be read is told, and goes into the
-    list `left_out`.
+    A list has `most` pixels, or one photograph. What cannot be read, or would be too large for its
+    file, is told, and goes into the list `left_out`.
     """
     batch = []
     for photo, output in jobs:
         try:
-            picture = read_image(photo)
+            picture = _read(photo, output, size)
         except (ValueError, OSError) as error:
             left_out.append(photo)
             photos.leave_out(photo, error)

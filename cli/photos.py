@@ -1,5 +1,6 @@
 """The photographs that a command is given, and the files that their paintings go to."""
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -7,20 +8,22 @@ from pathlib import Path
 from tfstyle.pictures import SAVE_SUFFIXES, check_output_path
 
 
-def with_outputs(content, output):
+def with_outputs(content, output, inputs=()):
     """Return pairs of a photograph and the file for its painting.
 
     Args:
         content: Paths of photographs, or of folders, which stand for all in them.
         output: Path of a file, for one photograph; or of a folder, made if it does not exist,
             where each keeps its name.
+        inputs: What else must not be replaced, such as paintings.
 
     Returns:
         List of pairs of paths, and whether the outputs go to a folder.
 
     Raises:
         FileNotFoundError: If the file's folder does not exist.
-        ValueError: If there is no photograph, or the output cannot be written to.
+        ValueError: If there is no photograph, or an output is what must not be replaced.
+        OSError: If an output cannot be written.
     """
     photos = list(_found(content, output))
     if not photos:
@@ -29,17 +32,19 @@ def with_outputs(content, output):
             f"Received: {' '.join(map(str, content)) or 'nothing'}."
         )
     if len(photos) == 1 and output.suffix and not content[0].is_dir() and not output.is_dir():
-        check_output_path(output)
+        check_output_path(output, inputs=[*photos, *inputs])
         return [(photos[0], output)], False
     if output.is_file() or (output.suffix.lower() in SAVE_SUFFIXES and not output.is_dir()):
         raise ValueError(f"`output` must be a folder for several. Received: '{output}', a file.")
     outputs = [output / name for name in _names(photos)]
-    if {path.resolve() for path in outputs} & {photo.resolve() for photo in photos}:
+    if {*map(_identity, outputs)} & {*map(_identity, [*photos, *inputs])}:
         raise ValueError(
-            "`output` must be another folder than that of the photographs, which would be "
-            f"overwritten. Received: '{output}'."
+            "`output` must be another folder than that of the photographs and paintings, which "
+            f"would be overwritten. Received: '{output}'."
         )
     output.mkdir(parents=True, exist_ok=True)
+    for path in outputs:
+        check_output_path(path)
     return list(zip(photos, outputs, strict=True)), True
 
 
@@ -65,6 +70,15 @@ def _found(paths, output):
             painted = output != path and output in file.parents
             if file.suffix.lower() in SAVE_SUFFIXES and not painted:
                 yield file
+
+
+def _identity(path):
+    """Return what is equal for two paths that lead to one file."""
+    try:
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    except OSError:  # it is not there
+        return os.path.realpath(path)
 
 
 def _names(photos):

@@ -10,6 +10,8 @@ import tyro
 
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.pictures import is_same_file
+from tfstyle.pictures.files import write
 from tfstyle.serving.config import ServeConfig
 
 
@@ -59,12 +61,18 @@ def run(arguments):
 def _write_config(options):
     from tfstyle.serving.deployment import deployment_files
 
-    files = deployment_files(options.models, options.settings, folder=options.write_config)
+    folder = options.write_config
+    files = deployment_files(options.models, options.settings, folder=folder)
+    if folder and any(is_same_file(folder / name, options.models) for name in files):
+        raise ValueError(
+            f"`write_config` must be another folder than that of '{options.models}', which would "
+            f"be replaced. Received: '{folder}'."
+        )
     for name, text in files.items():
-        if options.write_config is None:
+        if folder is None:
             print(f"# ---- {name}\n{text}")
         else:
-            options.write_config.mkdir(parents=True, exist_ok=True)
-            (options.write_config / name).write_text(text)
-            print(options.write_config / name)
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder / name, text)
+            print(folder / name)
     return 0

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli.photos import exit_code, leave_out
 from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.pictures.files import check_folder_writable
 from tfstyle.training.data import Photos, write_shards
 
 
@@ -13,7 +15,7 @@ def shards(
     content: tyro.conf.Positional[str],
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
     shards: int = 16,
-) -> None:
+) -> int:
     """Copy photographs, unchanged, into TFRecord files, which train as the photographs do.
 
     Args:
@@ -23,12 +25,16 @@ def shards(
     """
     if shards < 1:
         raise ValueError(f"`shards` must be at least 1. Received: shards={shards}.")
+    check_folder_writable(output)
     photos = Photos(content)
     load_tensorflow()
     for path in write_shards(photos, output, shards):
         print(path)
+    for name, reason in photos.bad.items():
+        leave_out(name, reason)
+    return exit_code(len(photos.bad), len(photos))
 
 
 def run(arguments):
-    """Parse `arguments` and run the command."""
-    tyro.cli(shards, prog="tfstyle shards", args=arguments)
+    """Run the command as `arguments` say; return the exit code: 1 if some were left out."""
+    return tyro.cli(shards, prog="tfstyle shards", args=arguments)

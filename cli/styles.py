@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from tfstyle.painting import zoo
+from tfstyle.pictures.files import write
 
 
 def styles(
@@ -36,7 +37,7 @@ def styles(
         thumbnails.mkdir(parents=True, exist_ok=True)
         for style in chosen:
             encoded = style.card["styles"][style.index]["thumbnail"]
-            (thumbnails / f"{style.name}.jpg").write_bytes(base64.b64decode(encoded))
+            write(thumbnails / f"{style.name}.jpg", base64.b64decode(encoded))
 
 
 def run(arguments):

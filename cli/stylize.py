@@ -1,5 +1,6 @@
 """`tfstyle stylize`: paint photographs, in one of four ways that the words and flags tell."""
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from tfstyle.config import RECIPES, HubConfig, PaintConfig, recipe_with
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import stylize
 from tfstyle.painting.instant import Paintings
-from tfstyle.pictures import check_output_path, read_image, save_image
+from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
+from tfstyle.pictures.files import check_writable
 
 INSTANT = "instant"
 
@@ -103,7 +105,8 @@ def parse(arguments):
         )
     if options.recipe == INSTANT or (options.recipe is None and photo.is_dir()):
         config = flags.filled(PaintConfig(), given, "Painting in one pass")
-        return Job(paint.run, options, [photo], Paintings(paintings), config)
+        run = functools.partial(paint.run, paintings=paintings)
+        return Job(run, options, [photo], Paintings(paintings), config)
     recipe = recipe_with(options.recipe or "default")
     recipe = flags.filled(recipe, options.settings, "Painting by a recipe")
     return Job(_optimize, options, photo, paintings, recipe)
@@ -116,12 +119,15 @@ def run(arguments):
 
 
 def _optimize(options, content, paintings, recipe):
-    check_output_path(options.output)
-    start_from, animation = options.run.get("start_from"), options.run.get("animation")
-    if animation is not None:
-        check_output_path(animation, (".gif", ".mp4"))
+    start_from, path = options.run.get("start_from"), options.run.get("animation")
     flags.check_quality(options.quality)
+    inputs = (content, *paintings, start_from)
+    check_output_path(options.output, inputs=inputs)
+    check_writable(options.output.with_suffix(".json"))
+    if path is not None:
+        check_output_path(path, (".gif", ".mp4"), inputs=(*inputs, options.output))
     photo, begin = (path and read_image(path) for path in (content, start_from))
+    check_output_path(options.output, size=fitted(photo.rgb.shape, recipe.size))
     style = [read_image(path) for path in paintings]
     load_tensorflow()
     from tfstyle.optimize import callbacks
@@ -130,8 +136,9 @@ def _optimize(options, content, paintings, recipe):
     watchers = [interrupt, record, callbacks.Progress()]
     if options.run.get("preview"):
         watchers.append(callbacks.Preview(options.output, options.run["preview"]))
-    if animation is not None:
-        watchers.append(callbacks.Animation(animation))
+    animation = path and callbacks.Animation(path)
+    if animation:
+        watchers.append(animation)
     seed = options.run.get("seed", 0)
     picture = stylize(
         photo,
@@ -142,7 +149,8 @@ def _optimize(options, content, paintings, recipe):
         seed=seed,
         callbacks=watchers,
     )
-    save_image(picture, options.output, quality=options.quality)
+    save_or_rescue(picture, options.output, quality=options.quality)
+    print(options.output, flush=True)
     record.record |= {
         "content": str(content),
         "style": [str(path) for path in paintings],
@@ -152,8 +160,7 @@ def _optimize(options, content, paintings, recipe):
         "interrupted": interrupt.interrupted,
     }
     record.save(options.output.with_suffix(".json"))
-    print(options.output)
     if interrupt.interrupted:
         print("stopped early; this is the picture so far", file=sys.stderr)
         return interrupt.exit_code
-    return 0
+    return 1 if animation and animation.error else 0

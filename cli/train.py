@@ -18,17 +18,20 @@ class Train:
     on with an interrupted run."""
 
     style: tuple[Path, ...]
-    """The painting; or several, for a network of several styles."""
+    """The painting; or several, for a network of several styles; with --config any a folder or .zip
+    of paintings, for a network of any style."""
     content: str
     """Photographs: a folder, a .zip (read in place), TFRecord files, or coco/2017."""
     output: Path
     """Network to write, .keras. Checkpoint and sheet lie beside it, in a folder OUTPUT.training."""
     config: str = "default"
-    """Preset whose values the flags below start from: default, johnson or stylefusion."""
+    """Preset whose values the flags below start from: default, any, johnson or
+    stylefusion."""
     about: tuple[str, ...] = ()
     """For each painting a line on painter, work and licence, kept in the network."""
     init: Path | None = None
-    """Network to start from."""
+    """Network to start from; "any": what the network of any style that ships makes of the
+    painting."""
     validation: str | None = None
     """Photographs for the sheet of examples; where none are named, the first of `content`."""
     devices: int | None = None

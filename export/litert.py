@@ -2,9 +2,7 @@
 
 import collections
 import json
-import os
 import tempfile
-import uuid
 import warnings
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import numpy as np
 
 from tfstyle.export.calibration import calibration_pictures
 from tfstyle.export.config import ExportConfig
-from tfstyle.export.report import write_text
 from tfstyle.pictures import MIN_SIDE
+from tfstyle.pictures.files import write, writing
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -73,15 +71,11 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     foreign = set(operators(data)) - OPERATORS
     if foreign:
         raise ValueError(f"The converter made operators that phones do not run: {foreign}.")
-    temporary = path.with_name(f".new-{uuid.uuid4().hex}.tflite")
-    try:
+    with writing(path) as temporary:
         temporary.write_bytes(data)
         if check is not None:
             check(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    write_text(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
+    write(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
     return path
 
 

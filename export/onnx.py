@@ -1,13 +1,12 @@
 """Networks as ONNX files, and a painter that runs them."""
 
 import json
-import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from tfstyle.export.config import ExportConfig
+from tfstyle.pictures.files import writing
 
 try:
     import onnxruntime
@@ -61,14 +60,10 @@ def write_onnx(network, path, config=None, *, check=None):
 
     model, _ = tf2onnx.convert.from_function(stylize, given, opset=OPSET)
     onnx.helper.set_model_props(model, {METADATA: json.dumps(describe(frozen, config))})
-    temporary = path.with_name(f".new-{uuid.uuid4().hex}.onnx")
-    try:
+    with writing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
         if check is not None:
             check(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

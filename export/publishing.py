@@ -8,9 +8,10 @@ from pathlib import Path
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import freeze, labels, style_index, thumbnails
 from tfstyle.export.parity import verify
-from tfstyle.export.report import ParityError, write_text
+from tfstyle.export.report import ParityError
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings, style_for
+from tfstyle.pictures.files import check_folder_writable, check_writable, write
 
 ANDROID_SIZES = (256, 512)
 
@@ -39,6 +40,8 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
     """
     network, config = find_network(style, config or ExportConfig())
     output, written, reports = Path(output), {}, []
+    folder = config.format in ("saved-model", "android")
+    (check_folder_writable if folder else check_writable)(output)
 
     def check(path):
         report = verify(path, network, photographs)
@@ -119,7 +122,7 @@ def _write_labels(network, output, config, written):
     entry = {"name": label["name"], "about": label.get("about", ""), "thumbnail": None}
     for thumbnail in thumbnails(freeze(network, config)).values():
         entry["thumbnail"] = f"{_file_name(config.style)}.jpg"
-        (assets / entry["thumbnail"]).write_bytes(thumbnail)
+        write(assets / entry["thumbnail"], thumbnail)
     entry["models"] = [
         {"file": path.name, "size": report.metadata["size"], "bytes": report.file_bytes}
         for path, report in written.items()
@@ -127,7 +130,7 @@ def _write_labels(network, output, config, written):
     path = assets / "labels.json"
     before = json.loads(path.read_text("utf-8"))["styles"] if path.is_file() else []
     styles = [other for other in before if other["name"] != entry["name"]] + [entry]
-    write_text(path, json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
+    write(path, json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
 
 
 def _file_name(style):

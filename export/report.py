@@ -2,10 +2,9 @@
 
 import dataclasses
 import json
-import os
-import uuid
 from dataclasses import dataclass
-from pathlib import Path
+
+from tfstyle.pictures.files import write
 
 # Largest difference of a pixel and mean difference of a picture, in 1/255, up to which an export
 # is as good as its format can be; beside them the worst of the five styles that ship with the
@@ -99,7 +98,7 @@ class Report:
 
     def save(self, path):
         """Write the report as JSON, whole or not at all."""
-        write_text(path, self.to_json())
+        write(path, self.to_json())
 
 
 class ParityError(ValueError):
@@ -115,14 +114,3 @@ class ParityError(ValueError):
             "its format should, and was not kept."
         )
         self.report = report
-
-
-def write_text(path, text):
-    """Write a text file whole or not at all, in UTF-8 whatever the system writes."""
-    path = Path(path)
-    temporary = path.with_name(f".new-{uuid.uuid4().hex}")
-    try:
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

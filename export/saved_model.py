@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import tempfile
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from tfstyle.export.frozen import describe, freeze, licence, thumbnails
 from tfstyle.export.signatures import make_servable
 from tfstyle.export.warmup import write_warmup
 from tfstyle.painting.hub import version_folder
+from tfstyle.pictures.files import refuse_for_tensorflow, sync, writing_folder
 
 
 def write_saved_model(network, folder, config=None, *, check=None):
@@ -41,25 +40,26 @@ def write_saved_model(network, folder, config=None, *, check=None):
         Path of the version, such as `models/wave/1`.
 
     Raises:
-        ValueError: If the network has no such style.
+        ValueError: If the network has no such style, or the folder a name of no use.
         OSError: If it cannot be written.
     """
     config = config or ExportConfig()
+    refuse_for_tensorflow(folder)
     frozen = freeze(network, config)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".new-{uuid.uuid4().hex}"  # a server takes whole numbers for versions
-    try:
-        with tempfile.TemporaryDirectory() as assets:
-            root, signatures = make_servable(frozen, config)
-            root.assets = _assets(frozen, config, Path(assets))
-            tf.saved_model.save(root, str(temporary), signatures=signatures)
-        write_warmup(temporary, config, frozen.num_styles)
+    with writing_folder(folder) as temporary:  # a server takes whole numbers for versions
+        try:
+            with tempfile.TemporaryDirectory() as assets:
+                root, signatures = make_servable(frozen, config)
+                root.assets = _assets(frozen, config, Path(assets))
+                tf.saved_model.save(root, str(temporary), signatures=signatures)
+            write_warmup(temporary, config, frozen.num_styles)
+        except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
+            raise OSError(f"'{folder}' cannot be written to: {error.message}") from error
         if check is not None:
             check(temporary)
         return _publish(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 class SavedModelPainter:
@@ -128,10 +128,7 @@ def _versions(folder):
 
 def _publish(temporary, folder):
     """Rename a finished folder to the next free number; return its path."""
-    for path in temporary.rglob("*"):  # on the disk, before its name says that it is whole
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file)
+    sync(temporary)
     while True:
         version = folder / str(int((_versions(folder) or ["0"])[-1]) + 1)
         try:

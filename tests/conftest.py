@@ -1,6 +1,7 @@
 """Fixtures: networks of a few filters, the real loss network, and the folder of test data."""
 
 import base64
+import errno
 import functools
 import importlib.util
 import io
@@ -25,6 +26,7 @@ import tfstyle
 from tfstyle.networks import GENERATORS
 from tfstyle.networks.features import load_network
 from tfstyle.painting import zoo
+from tfstyle.pictures import files
 
 ROOT = Path(__file__).parents[1]
 # After a plain install, `python -m pytest` finds the checkout's tfstyle/, where no cli/ is.
@@ -191,6 +193,22 @@ def data():
 def vgg(data):
     """VGG-19 with its real weights."""
     return load_network("vgg19", data / "weights" / "vgg19_notop.weights.h5")
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Function that fills the disk that a folder lies on: what is written there does not fit."""
+
+    def fill(folder):
+        def sync(path):
+            if Path(folder).resolve() in path.parents:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            sync_really(path)
+
+        monkeypatch.setattr(files, "sync", sync)
+
+    sync_really = files.sync
+    return fill
 
 
 @pytest.fixture(params=["eager", "graph"])

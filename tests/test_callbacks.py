@@ -90,8 +90,32 @@ def test_animation_shows_early_steps_more_often(tmp_path, suffix):
 
 
 def test_animation_refuses_other_formats():
-    with pytest.raises(ValueError, match=r"must end in one of \('.gif', '.mp4'\). Received: a.avi"):
+    with pytest.raises(ValueError, match=r"must end in one of .gif, .mp4. Received: 'a.avi'"):
         callbacks.Animation("a.avi")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_full_disk_for_what_one_sees_of_a_run_ends_no_run(tmp_path, full_disk, suffix):
+    full_disk(tmp_path)
+    animation = callbacks.Animation(tmp_path / f"run{suffix}", size=40, frames=3, seconds=1)
+    preview = callbacks.Preview(tmp_path / "preview.png", every=8)
+    with pytest.warns(UserWarning, match="There is no") as warned:
+        assert run(animation, preview, scales=(1.0,)).shape == (30, 40, 3)
+    texts = {str(warning.message) for warning in warned}
+    full = "[Errno 28] No space left on device"
+    assert f"There is no animation: {full}: '{animation.path}'" in texts
+    assert f"There is no preview: {full}: '{preview.path}'" in texts
+    assert animation.error.filename == str(animation.path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_animation_that_ffmpeg_cuts_short_is_not_kept(tmp_path, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg", reason="writing .mp4 needs imageio-ffmpeg")
+    monkeypatch.setattr("tfstyle.pictures.ffmpeg.measure", lambda path: (2, 0.1, 0.1))
+    animation = callbacks.Animation(tmp_path / "run.mp4", size=40, frames=3, seconds=1)
+    with pytest.warns(UserWarning, match=r"no animation: FFmpeg could not write a .mp4 film"):
+        run(animation, scales=(1.0,))
+    assert not any(tmp_path.iterdir())
 
 
 def test_record_holds_settings_losses_and_versions(tmp_path):

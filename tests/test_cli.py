@@ -179,11 +179,23 @@ def test_stylize_writes_what_the_function_gives_a_record_and_an_animation(pictur
         (["-o", "out.png", "--strength", "0.5"], "Painting by a recipe takes no --strength. Its f"),
         (["-o", "out.png", "--model", "gone"], "Painting with a model takes no --p"),
         (["wvae", "-o", "out.png"], "There is no file 'wvae', and no trained style of that name."),
+        (["-o", "photo.png"], "must be another file than what the run reads or writes"),
+        (["-o", "./painting.png"], "must be another file than what the run reads or writes"),
+        (["-o", "a.png", "--start-from", "a.png"], "must be another file than what the run reads"),
+        (["-o", "run.gif", "--animation", "./run.gif"], "must be another file than what the run"),
+        (["-o", "/proc/out.png"], "can be written to. Received: '/proc/out.png'"),
+        (["-o", "out.png", "--animation", "/proc/run.gif"], "Received: '/proc/run.gif'"),
+        (["-o", "folder.png"], "must name a file. Received: 'folder.png', a folder"),
+        (["-o", "out.webp", "--size", "16384"], "at most 16383 pixels a side"),
+        (["-o", "folder.jpg"], "must name a file. Received: 'folder.json', a folder"),
     ],
 )
 @pytest.mark.usefixtures("pictures")
 def test_stylize_refuses_bad_input_in_one_line(arguments, text, capsys, monkeypatch):
     monkeypatch.setattr("tfstyle.cli.stylize.load_tensorflow", lambda: pytest.fail("too late"))
+    shutil.copy("photo.png", "a.png")
+    Path("folder.png").mkdir()
+    Path("folder.json").mkdir()
     assert run_stylize(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -207,6 +219,93 @@ def test_stylize_refuses_bad_flags(flags, text, capsys):
     assert stop.value.code == 2
     captured = capsys.readouterr()
     assert text in " ".join(captured.err.replace("│", " ").split())
+
+
+@pytest.fixture
+def tiny_hub(monkeypatch):
+    """Let painting with a SavedModel take no time."""
+    monkeypatch.setattr("tfstyle.cli.hub.stylize", lambda *args, **options: Image.new("L", (9, 9)))
+
+
+@pytest.mark.usefixtures("pictures", "fake_vgg", "tiny_zoo", "tiny_hub")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "painting.png --size 16 --steps 1 --scales 1 --precision float32",
+        "ripple",
+        "painting.png --model model",
+    ],
+)
+def test_a_picture_that_a_full_disk_does_not_take_is_put_elsewhere(
+    tmp_path_factory, arguments, full_disk, capsys, monkeypatch
+):
+    full_disk(".")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    assert cli.main(["stylize", "photo.png", "-o", "out.png", *arguments.split()]) == 2
+    captured = capsys.readouterr()
+    (put,) = elsewhere.iterdir()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1] == (
+        "tfstyle stylize: 'out.png' could not be written (No space left on device). The picture "
+        f"was put here instead: '{put}'."
+    )
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.usefixtures("pictures", "tiny_zoo", "tiny_hub")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("stylize photo.png ripple -o photo.png", "another file than what the run reads"),
+        ("stylize photo.png ripple -o .", "another folder than that of the photographs"),
+        ("stylize photo.png painting.png --recipe instant -o painting.png", "another file than"),
+        ("stylize photo.png ripple -o out.webp --size 16384", "at most 16383 pixels a side"),
+        ("stylize photo.png ripple -o /proc/out.png", "Received: '/proc/out.png'"),
+        ("stylize photo.png painting.png --model model -o photo.png", "another file than what"),
+        ("stylize photo.png painting.png --model model -o painting.png", "another file than what"),
+        ("stylize photo.png --model model -o out.webp --size 16384", "at most 16383 pixels a sid"),
+        ("inspect photo.png painting.png -o painting.png", "another file than what the run reads"),
+        ("client photo.png --style wave -o photo.png", "another file than what the run reads"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_the_work(arguments, text, capsys, monkeypatch):
+    for command in ("hub", "inspect", "paint"):
+        late = f"tfstyle.cli.{command}.load_tensorflow"
+        monkeypatch.setattr(late, lambda: pytest.fail("too late"))
+    Path("album").mkdir()
+    shutil.copy("painting.png", "album/painting.png")
+    os.link("photo.png", "album/hard.png")
+    before = {path: path.read_bytes() for path in Path().rglob("*.png")}
+    assert cli.main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert text in captured.err
+    assert {path: path.read_bytes() for path in Path().rglob("*.png")} == before
+
+
+@pytest.mark.usefixtures("pictures", "tiny_zoo")
+def test_what_is_too_large_for_its_format_is_left_out_before_it_is_painted(capsys):
+    Path("album").mkdir()
+    Image.new("L", (16, 40)).save("album/a.webp")
+    Image.new("L", (40, 16)).save("album/b.png")
+    arguments = ["stylize", "album", "ripple", "-o", "out", "--size", "16384"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paint, "paint_photos", lambda pictures, *_, **__: [Image.new("L", (9, 9))])
+        assert cli.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "out/b.png\n"
+    assert "album/a.webp: A .webp picture has at most 16383 pixels a side" in captured.err
+
+
+@pytest.mark.usefixtures("pictures", "fake_vgg")
+def test_stylize_tells_of_an_animation_that_could_not_be_written(full_disk, capsys):
+    Path("full").mkdir()
+    full_disk("full")
+    with pytest.warns(UserWarning, match="There is no animation"):
+        assert run_stylize("-o", "out.png", "--animation", "full/run.gif") == 1
+    assert capsys.readouterr().out == "out.png\n"
+    assert Image.open("out.png").size == (40, 30)
 
 
 def test_help_recipes_and_styles_load_no_tensorflow(run_without_tensorflow, tmp_path):

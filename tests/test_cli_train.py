@@ -137,7 +137,10 @@ def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys, mon
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--config", "monet"], "`training` must be one of ('default', 'johnson', 'stylefusion')."),
+        (
+            ["--config", "monet"],
+            "`training` must be one of ('default', 'any', 'johnson', 'style",
+        ),
         (["--output", "a.h5"], "The output path must end in .keras. Received: 'a.h5'."),
         (["--output", "no/a.keras"], "Create the folder 'no' first."),
         (["--style", "gone.png"], "gone.png"),

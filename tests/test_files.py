@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.pictures import check_output_path, save_image
+from tfstyle.pictures import check_output_path, save_image, save_or_rescue
 from tfstyle.pictures.files import (
     PREFIX,
     check_writable,
@@ -90,8 +90,9 @@ def test_writing_keeps_the_old_file_whatever_fails(tmp_path):
 
 def test_writing_names_the_file_in_errors(tmp_path):
     path = tmp_path / "out.txt"
-    with pytest.raises(OSError, match=rf"No space left on device: '{path}'"), writing(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for names in ((), (f"{tmp_path}/{PREFIX}{'0' * 16}", None, str(path))):
+        with pytest.raises(OSError, match=rf"No space left on device: '{path}'$"), writing(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *names)
     with pytest.raises(OSError, match=r"'other'"), writing(path):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), "other")
 
@@ -166,6 +167,26 @@ def test_local_expands_home_and_refuses_addresses(tmp_path, monkeypatch):
             local(address)
     with pytest.raises(TypeError, match=r"must be text or a path. Received: 3"):
         local(3)
+
+
+def test_save_or_rescue_puts_a_picture_elsewhere_and_says_where(tmp_path, full_disk, monkeypatch):
+    disk, elsewhere = tmp_path / "disk", tmp_path / "elsewhere"
+    disk.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(elsewhere))
+    full_disk(disk)
+    for temporary in (elsewhere, disk):  # where that is full, too, the home
+        monkeypatch.setattr("tempfile.tempdir", str(temporary))
+        with pytest.raises(OSError, match="No space left") as raised:
+            save_or_rescue(NOISE, disk / "out.png")
+        (put,) = elsewhere.iterdir()
+        assert str(raised.value).endswith(f"The picture was put here instead: '{put}'.")
+        assert Image.open(put).tobytes() == NOISE.tobytes()
+        put.unlink()
+    full_disk(tmp_path)
+    with pytest.raises(OSError, match=rf"No space left on device: '{disk}/out.png'"):
+        save_or_rescue(NOISE, disk / "out.png")
+    assert not any(disk.iterdir())
 
 
 def test_check_writable_tells_before_the_work():

@@ -63,7 +63,12 @@ for weight, expected in zip(run("broken.keras"), whole, strict=True):
 """
 
 
-@pytest.mark.parametrize("script", [OPTIMIZE, TRAIN], ids=["optimize", "train"])
+TRAIN_ANY = TRAIN.replace('"painting.png", ".", name', '".", ".", name, "any"').replace(
+    "style_size=32", "painting_size=(32, 40)"
+)
+
+
+@pytest.mark.parametrize("script", [OPTIMIZE, TRAIN, TRAIN_ANY], ids=["optimize", "train", "any"])
 def test_jax(script, tmp_path):
     """Training reads photographs through TensorFlow, and goes on where it was stopped."""
     if importlib.util.find_spec("jax") is None:

@@ -65,7 +65,7 @@ def floor_of(name):
         "networks": "canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",
-        "training": "devices data run watching feed_forward",
+        "training": "devices data gallery run watching any_style feed_forward",
         "export": "config picture_headers frozen report calibration signatures warmup saved_model "
         "litert onnx footprint parity publishing",
         "serving": "status config access metrics wire catalog client servable batching models "
@@ -84,6 +84,20 @@ def test_imports_run_one_way(name):
     for other in {i for i in imported if i != "tfstyle" and ".cli" not in i}:
         of_contents = other.startswith(f"{name}.")  # a room's table of contents
         assert of_contents or floor_of(other) < floor_of(name), f"{name} imports {other}"
+
+
+WRITES_BY_ITSELF = {
+    "tfstyle.pictures.files",  # which all others let write
+    "tfstyle.painting.films",  # FFmpeg writes
+    "tfstyle.export.saved_model",  # assets, which TensorFlow copies
+}
+
+
+@pytest.mark.parametrize("name", sorted({*MODULES} - WRITES_BY_ITSELF))
+def test_files_are_written_by_one_module(name):
+    text = Path(importlib.import_module(name).__file__).read_text()
+    by_hand = r"os\.(replace|rename)\(|(?<!temporary)\.write_(text|bytes)\(|open\([^)]*['\"][wax]"
+    assert not re.search(by_hand, text)
 
 
 @pytest.mark.slow

@@ -371,6 +371,10 @@ def test_command_prints_and_writes(models, tmp_path, capsys, monkeypatch):
     assert "--port=9000" in printed
     folder = tmp_path / "deploy"
     assert cli.main(["serve", str(models), "--write-config", str(folder)]) == 0
+    again = ["serve", str(folder / "models.config"), "--write-config", str(folder)]
+    before = (folder / "models.config").read_text()
+    assert cli.main(again) == 2
+    assert (folder / "models.config").read_text() == before
     names = {path.name for path in folder.iterdir()}
     assert names == set(deployment_files(models, ServeConfig()))
     assert len(capsys.readouterr().out.splitlines()) == len(names)

@@ -7,6 +7,7 @@ from PIL import Image
 
 import tfstyle
 from tfstyle.config import PaintConfig
+from tfstyle.networks.features import WeightsMissing
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
 from tfstyle.painting.sizes import paint
@@ -100,6 +101,41 @@ def test_color_recolor_paints_with_a_recolored_painting(photo, painting):
     recolored = recolor(read_image(painting).rgb, rgb)
     result = tfstyle.stylize(photo, painting, color="recolor", **FAST)
     assert result.tobytes() == tfstyle.stylize(photo, recolored, **FAST).tobytes()
+
+
+@pytest.mark.usefixtures("fake_vgg")
+def test_default_starts_from_what_the_network_of_any_style_paints(photo, painting, monkeypatch):
+    def keep_start(rgb, paintings, recipe, *, start_from, **options):
+        return start_from
+
+    monkeypatch.setattr("tfstyle.optimize.picture.optimize_image", keep_start)
+    size = {"size": 40}
+    started = tfstyle.stylize(photo, [painting, photo], style_weights=[3, 1], **size)
+    expected = tfstyle.stylize(
+        photo, [painting, photo], "instant", style_weights=[3, 1], stroke_size=0.1, **size
+    )
+    np.testing.assert_allclose(np.asarray(started), np.asarray(expected), atol=1)
+    given = tfstyle.stylize(photo, painting, start_from=resize(read_image(photo).rgb, 40), **size)
+    assert given.tobytes() == to_pil(resize(read_image(photo).rgb, 40)).tobytes()
+
+
+def test_without_the_loss_networks_weights_default_paints_in_one_pass(
+    photo, painting, monkeypatch, caplog
+):
+    def missing(*args):
+        raise WeightsMissing("no weights")
+
+    monkeypatch.setattr("tfstyle.optimize.picture.load_network", missing)
+    result = tfstyle.stylize(photo, painting, size=40)
+    expected = tfstyle.stylize(photo, painting, "instant", size=40, stroke_size=0.1)
+    np.testing.assert_allclose(np.asarray(result), np.asarray(expected), atol=1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "painted in one pass, not refined: no weights"
+    ]
+    with pytest.raises(OSError, match="no weights"):
+        tfstyle.stylize(photo, painting, "tutorial", size=40)
+    with pytest.raises(OSError, match="no weights"):
+        tfstyle.stylize(photo, painting, size=40, start_from=photo)
 
 
 @pytest.mark.parametrize(

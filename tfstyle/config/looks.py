@@ -44,6 +44,10 @@ class Losses:
     content_weight: float = 1.0
     """Weight of the content loss."""
 
+    normed_content_weight: float = 0.0
+    """Weight of the content loss of features whose channels have mean 0 and variance 1, see
+    `tfstyle.losses.normed_content_loss`: it keeps things where they are, whatever their colors."""
+
     style_layers: tuple[str, ...] = tuple(f"block{i}_conv1" for i in range(1, 6))
     """Layers whose Gram matrices should become those of the painting."""
     style_layer_weights: tuple[float, ...] = ()
@@ -52,6 +56,9 @@ class Losses:
     """Form of the style loss, see `tfstyle.losses.style_loss`."""
     style_weight: float = 1.0
     """Weight of the style loss: higher paints more freely."""
+    moments_weight: float = 0.0
+    """Weight of the means and deviations of the style layers' features, see
+    `tfstyle.losses.moments_loss`."""
 
     tv_norm: Literal["absolute", "power", "smooth"] = "absolute"
     """Form of the total variation, see `tfstyle.losses.total_variation`."""
@@ -76,11 +83,9 @@ class Losses:
                     f"`{kind}_layer_weights` must have one weight for each of {layers}, or be "
                     f"empty. Received: {weights}."
                 )
-        for field in ("content_weight", "style_weight", "tv_weight", "grid_weight"):
-            if getattr(self, field) < 0:
-                raise ValueError(
-                    f"`{field}` must not be negative. Received: {field}={getattr(self, field)}."
-                )
+        for field, value in dataclasses.asdict(self).items():
+            if field.endswith("_weight") and value < 0:
+                raise ValueError(f"`{field}` must not be negative. Received: {field}={value}.")
 
     @property
     def layers(self):

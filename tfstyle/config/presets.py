@@ -42,9 +42,9 @@ RECIPES = {
         style_weight=10,
         tv_norm="smooth",
         tv_weight=10,
-        scales=(0.35, 0.5, 0.7, 1.0),
+        start="instant",
         optimizer="lbfgs",
-        steps=60,
+        steps=100,
     ),
     # TensorFlow's tutorial "Neural style transfer".
     "tutorial": Recipe(
@@ -142,6 +142,31 @@ TRAININGS = {
         tv_norm="smooth",
         tv_weight=2,
         grid_weight=300,
+    ),
+    # Ours, for the network of any style; see docs/any_style.md.
+    "any": TrainConfig(
+        architecture="any",
+        content_layers=("block3_conv3",),
+        normed_content_weight=0.3,
+        style_layers=(
+            "block1_conv2",
+            "block2_conv2",
+            "block3_conv3",
+            "block4_conv1",
+            "block5_conv1",
+        ),
+        style_weight=3.5,
+        moments_weight=1.3,
+        tv_norm="smooth",
+        tv_weight=2,
+        grid_weight=300,
+        identity_weight=10,
+        contrast_weight=0.2,
+        code_weight=1e-3,
+        sizes=(128,),
+        content_size=(170, 330),
+        steps=12_000,
+        learning_rate=1e-3,
     ),
     # Johnson, Alahi and Fei-Fei (2016), as re-done in TensorFlow, with its weight for the Wave.
     # Its Gram matrices are divided by their channels as well.

@@ -29,8 +29,9 @@ class Recipe(Losses):
     scales: tuple[float, ...] = (1.0,)
     """Sizes to pass through, coarse to fine, as fractions of `size`; the last is 1."""
 
-    start: Literal["content", "noise", "blend"] = "content"
-    """What the canvas shows at first: the photograph, Gaussian noise, or a blend of both."""
+    start: Literal["content", "noise", "blend", "instant"] = "content"
+    """What the canvas shows at first: the photograph, Gaussian noise, a blend of both, or what the
+    network of any style makes of photograph and paintings in one pass."""
     noise: float = 0.5
     """Share of noise in a blend: noise·r + content·(1 − r)."""
     pixels: Literal["unit", "imagenet", "caffe"] = "unit"

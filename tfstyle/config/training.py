@@ -30,6 +30,15 @@ class TrainConfig(Losses):
     blocks: int | None = None
     """Number of residual blocks. None: the architecture's own."""
 
+    identity_weight: float = 0.0
+    """Of a network of any style: weight of the error of a photograph that is painted by its own
+    code, see `tfstyle.losses.IdentityTerm`."""
+    contrast_weight: float = 0.0
+    """Of a network of any style: weight of how badly codes tell whose style a picture is painted
+    in, see `tfstyle.losses.contrast_loss`."""
+    code_weight: float = 0.0
+    """Of a network of any style: weight of the codes' mean square."""
+
     sizes: tuple[int, ...] = (160, 256)
     """Sides of the square crops to train on, one after the other, each for an equal share of the
     pixels."""
@@ -38,8 +47,12 @@ class TrainConfig(Losses):
     large its things are beside the strokes."""
     style_size: int = 512
     """Long side of the painting in pixels: how large the strokes are."""
+    painting_size: tuple[int, int] = (192, 400)
+    """Of a network of any style: shortest and longest short side that a painting is resized to
+    before a square with the shortest as its side is cropped."""
     batch_size: int = 4
-    """Photographs in a step, over all devices."""
+    """Photographs in a step, over all devices. Of a network of any style: also paintings; each
+    photograph of a device is painted in the style of each painting there."""
     steps: int = 2400
     """Steps in all."""
     learning_rate: float = 2e-3
@@ -61,10 +74,19 @@ class TrainConfig(Losses):
                 f"`sizes` must name at least one side, none below {least} px "
                 f"(16 px where `grid_weight` is 0). Received: sizes={self.sizes}."
             )
-        if len(self.content_size) != 2 or not 16 <= self.content_size[0] <= self.content_size[1]:
+        # The encoder of a network of any style halves a painting five times.
+        for field, least in (("content_size", 16), ("painting_size", 32)):
+            sides = getattr(self, field)
+            if len(sides) != 2 or not least <= sides[0] <= sides[1]:
+                raise ValueError(
+                    f"`{field}` must be the shortest and the longest short side, at least "
+                    f"{least} px. Received: {field}={sides}."
+                )
+        of_codes = ("identity_weight", "contrast_weight", "code_weight")
+        if self.architecture != "any" and any(getattr(self, field) for field in of_codes):
             raise ValueError(
-                "`content_size` must be the shortest and the longest short side, at least 16 px. "
-                f"Received: content_size={self.content_size}."
+                f"Only a network of any style has codes: {', '.join(of_codes)} must be 0 with "
+                f"architecture={self.architecture!r}."
             )
         if self.style_size < 16:
             raise ValueError(

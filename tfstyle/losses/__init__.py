@@ -11,12 +11,13 @@ from tfstyle.losses.equations import (
 )
 from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.losses.statistics import channel_moments, gram_matrix
-from tfstyle.losses.terms import Seen, Term, terms_of
+from tfstyle.losses.terms import Codes, Seen, Term, terms_of
 
 __all__ = [
     "CONTENT_NORMS",
     "STYLE_NORMS",
     "TV_NORMS",
+    "Codes",
     "Seen",
     "Term",
     "channel_moments",

@@ -152,9 +152,12 @@ def grid_variation(image, period=4, window=32):
     height, width = (side // window for side in ops.shape(image)[1:3])
     cells = window // period
     image = image[:, : height * window, : width * window]
-    image = ops.reshape(image, (-1, height, cells, period, width, cells, period, 3))
-    means = ops.mean(image, (2, 5))  # (batch, height, period, width, period, 3)
-    return ops.mean((means - ops.mean(means, (2, 4), keepdims=True)) ** 2)
+    # First over cells below one another, then over cells beside one another: with a long last axis
+    # thirty times as fast on a CPU.
+    means = ops.mean(ops.reshape(image, (-1, cells, period * width * window * 3)), 1)
+    means = ops.mean(ops.reshape(means, (-1, cells, period * 3)), 1)
+    means = ops.reshape(means, (-1, period, width, period, 3))
+    return ops.mean((means - ops.mean(means, (1, 3), keepdims=True)) ** 2)
 
 
 def _normed(features, epsilon):

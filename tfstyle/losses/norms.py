@@ -81,14 +81,14 @@ STYLE_NORMS = {
 
 def variation_absolute(image):
     """Σ|dx| + Σ|dy|, as `tf.image.total_variation` sums it."""
-    return _sum_per_picture(ops.abs(_down(image))) + _sum_per_picture(ops.abs(_right(image)))
+    return sum(_sum_per_picture(ops.abs(_difference(image, *way))) for way in ((1, 0), (0, 1)))
 
 
 def variation_power(image):
     """Σ(dx² + dy²)^1.25 of pixels in 0–255, early Keras'."""
-    return _sum_per_picture(
-        (_down(image * 255)[:, :, :-1] ** 2 + _right(image * 255)[:, :-1] ** 2) ** 1.25
-    )
+    image = 255 * image
+    down, right = _difference(image[:, :, :-1], 1, 0), _difference(image[:, :-1], 0, 1)
+    return _sum_per_picture((down**2 + right**2) ** 1.25)
 
 
 def variation_smooth(image):
@@ -98,15 +98,8 @@ def variation_smooth(image):
     Source: the nine-point stencil of crowsonkb/style-transfer-pytorch.
     Departs from it: each neighbor is counted once.
     """
-    return sum(
-        weight * ops.mean(difference**2)
-        for weight, difference in (
-            (1 / 3, _down(image)),
-            (1 / 3, _right(image)),
-            (1 / 12, _down(image)[:, :, :-1] + _right(image)[:, 1:]),
-            (1 / 12, _down(image)[:, :, :-1] - _right(image)[:, :-1]),
-        )
-    )
+    ways = {(1, 0): 1 / 3, (0, 1): 1 / 3, (1, 1): 1 / 12, (1, -1): 1 / 12}
+    return sum(share * ops.mean(_difference(image, *way) ** 2) for way, share in ways.items())
 
 
 TV_NORMS = {
@@ -123,12 +116,15 @@ def relative_square(difference, target):
     return ops.mean(ops.sum(difference**2, axis=axes) / total)
 
 
-def _down(image):
-    return image[:, 1:] - image[:, :-1]
-
-
-def _right(image):
-    return image[:, :, 1:] - image[:, :, :-1]
+def _difference(image, down, right):
+    """Return how much the pixel so many rows below and columns to the right differs from each that
+    has such a neighbor, `(batch, height', width'·3)`."""
+    batch, height, width, channels = ops.shape(image)
+    # As `ops.slice` of flat rows: with its gradient several times as fast on a CPU as indexing.
+    rows = ops.reshape(image, (batch, height, width * channels))
+    shape = (batch, height - down, (width - abs(right)) * channels)
+    here = ops.slice(rows, (0, 0, max(0, -right) * channels), shape)
+    return ops.slice(rows, (0, down, max(0, right) * channels), shape) - here
 
 
 def _sum_per_picture(values):

@@ -67,21 +67,20 @@ def channel_moments(features, epsilon=1e-3):
     (1.0, 0.5)
     """
     batch, height, width, channels = ops.shape(features)
-    positions = ops.cast(height * width, "float32")
     flat = ops.reshape(features, (batch, height * width, channels))
-
-    @ops.custom_gradient  # in the features' dtype, as that of `gram_matrix`
-    def means(flat):
-        precise = ops.cast(flat, "float32")
-
-        def gradient(upstream):
-            of_mean, of_square = upstream[0, :, None], upstream[1, :, None]
-            of_mean, of_square = (
-                ops.cast(each / positions, flat.dtype) for each in (of_mean, 2 * of_square)
-            )
-            return of_mean + of_square * flat
-
-        return ops.stack([ops.mean(precise, 1), ops.mean(precise**2, 1)]), gradient
-
-    mean, square = ops.unstack(means(flat))
+    mean, square = ops.unstack(_means(flat))
     return mean, ops.sqrt(ops.maximum(square - mean**2, 0) + epsilon)
+
+
+def _means_gradient(upstream, means, flat):
+    """Return the gradient of `_means` in the features' dtype, as that of `_gram`."""
+    upstream = upstream / ops.cast(ops.shape(flat)[1], "float32")
+    of_mean, of_square = ops.cast(upstream[0], flat.dtype), ops.cast(2 * upstream[1], flat.dtype)
+    return of_mean[:, None] + of_square[:, None] * flat
+
+
+@with_gradient(_means_gradient)
+def _means(flat):
+    """Return means of flat features and of their squares, `(2, batch, channels)`."""
+    precise = ops.cast(flat, "float32")
+    return ops.stack([ops.mean(precise, 1), ops.mean(precise**2, 1)])

@@ -6,11 +6,13 @@ from typing import Any
 
 from keras import ops
 
+from tfstyle.config import TrainConfig
 from tfstyle.losses.codes import code_size, contrast_loss
 from tfstyle.losses.equations import (
     content_loss,
     grid_variation,
     moments_loss,
+    normed_content_loss,
     style_loss,
     total_variation,
 )
@@ -252,7 +254,17 @@ def terms_of(config):
         GramTerm("style_loss", config.style_weight, style, config.style_norm),
         PictureTerm("total_variation", config.tv_weight, variation),
     ]
-    others = [PictureTerm("grid", config.grid_weight, grid_variation)]
+    others = [
+        PictureTerm("grid", config.grid_weight, grid_variation),
+        ContentTerm("normed_content", config.normed_content_weight, content, normed_content_loss),
+        MomentsTerm("moments", config.moments_weight, style),
+    ]
+    if isinstance(config, TrainConfig):
+        others += [
+            IdentityTerm("identity", config.identity_weight),
+            ContrastTerm("contrast", config.contrast_weight),
+            CodeSizeTerm("code_size", config.code_weight),
+        ]
     return terms + [term for term in others if term.weight]
 
 

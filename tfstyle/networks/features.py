@@ -16,6 +16,10 @@ from tfstyle.losses.gradients import with_gradient
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
 
 
+class WeightsMissing(OSError):
+    """The loss network's weights are not there, and cannot be downloaded."""
+
+
 def load_network(name="vgg19", weights=None):
     """Load a VGG without its classifier.
 
@@ -32,7 +36,7 @@ def load_network(name="vgg19", weights=None):
     Raises:
         ValueError: If `name` is unknown or the file does not hold that network.
         FileNotFoundError: If the file is missing.
-        OSError: If the weights could not be downloaded.
+        WeightsMissing: If the weights could not be downloaded.
 
     Source: Simonyan and Zisserman (2014), https://arxiv.org/abs/1409.1556.
     """
@@ -46,7 +50,7 @@ def load_network(name="vgg19", weights=None):
             with channels_last():
                 return application(include_top=False, weights="imagenet")
         except Exception as error:  # Keras raises bare Exception when a download fails
-            raise OSError(
+            raise WeightsMissing(
                 f"The ImageNet weights of {name} could not be downloaded ({error}). Save the file "
                 f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5 from another machine in "
                 f"~/.keras/models, or anywhere, and let {variable} name it."

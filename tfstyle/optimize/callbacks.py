@@ -9,13 +9,14 @@ import platform
 import signal
 import sys
 import time
-from pathlib import Path
+import warnings
 
 import keras
 import numpy as np
 from PIL import Image
 
-from tfstyle.pictures import ffmpeg, resize, save_image, to_pil
+from tfstyle.pictures import check_output_path, ffmpeg, resize, save_image, to_pil
+from tfstyle.pictures.files import write, writing
 from tfstyle.version import __version__
 
 
@@ -147,7 +148,8 @@ class Progress(_ByScale):
 
 
 class Preview(keras.callbacks.Callback):
-    """Save the picture every few steps, each time over the last.
+    """Save the picture at the start and every few steps, each time over the last; warn of what
+    cannot be saved.
 
     Args:
         path: File; the suffix says which format.
@@ -158,32 +160,43 @@ class Preview(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise ValueError(f"`every` must be at least 1. Received: every={every}.")
-        self.path, self.every = Path(path), every
+        self.path, self.every = check_output_path(path), every
+
+    def on_train_begin(self, logs=None):
+        self._save()
 
     def on_train_batch_end(self, batch, logs=None):
         if (batch + 1) % self.every == 0:
+            self._save()
+
+    def _save(self):
+        try:
             save_image(to_pil(self.model.stylizer.read()), self.path)
+        except OSError as error:  # no reason to lose the run
+            warnings.warn(f"There is no preview: {error}", stacklevel=3)
 
 
 class Animation(_ByScale):
     """Save the run as a film: a frame at steps 1, 2, 4, 7, 11 …, where most things change.
+
+    If the film cannot be written, the run is not lost: a warning says so.
 
     Args:
         path: A `.gif`, or a `.mp4` where imageio-ffmpeg is installed.
         size: Long side of the film in pixels.
         seconds: Length of the film; the last frame stays for another second.
         frames: Greatest number of frames.
+
+    Attributes:
+        error: The `OSError` of a film that could not be written, or None.
     """
 
     SUFFIXES = (".gif", ".mp4")
 
     def __init__(self, path, size=480, seconds=6.0, frames=60):
         super().__init__()
-        self.path, self.size, self.seconds, self.frames = Path(path), size, seconds, frames
-        if self.path.suffix.lower() not in self.SUFFIXES:
-            raise ValueError(
-                f"An animation's name must end in one of {self.SUFFIXES}. Received: {path}."
-            )
+        self.path = check_output_path(path, self.SUFFIXES)
+        self.size, self.seconds, self.frames, self.error = size, seconds, frames, None
         if self.path.suffix.lower() == ".mp4":
             ffmpeg.executable()  # if it is missing, that is said before the run
 
@@ -203,7 +216,11 @@ class Animation(_ByScale):
         last = self.scale == len(self.model.recipe.scales)
         super().on_train_end(logs)
         if self._pictures and (last or self.model.stop_training):
-            self._write()
+            try:
+                self._write()
+            except OSError as error:  # no reason to lose the run
+                self.error = error
+                warnings.warn(f"There is no animation: {error}", stacklevel=2)
 
     def _write(self):
         height, width = (side - side % 2 for side in self._pictures[-1].shape[:2])
@@ -212,20 +229,16 @@ class Animation(_ByScale):
         ]
         fps = max(1, len(frames) / self.seconds)
         frames += [frames[-1]] * round(fps)
-        temporary = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
-        try:
-            if self.path.suffix.lower() == ".gif":
-                first, *others = map(Image.fromarray, frames)
-                options = {"append_images": others, "duration": 1000 / fps, "loop": 0}
-                file = io.BytesIO()
-                first.save(file, "GIF", save_all=True, **options)
-                temporary.write_bytes(file.getvalue())  # of a full disk Pillow would not tell
-            else:
-                ffmpeg.write(temporary, iter(frames), fps)
-                ffmpeg.check_whole(temporary, len(frames))
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        if self.path.suffix.lower() == ".gif":
+            first, *others = map(Image.fromarray, frames)
+            options = {"append_images": others, "duration": 1000 / fps, "loop": 0}
+            file = io.BytesIO()  # since Pillow does not notice a disk that fills while it writes
+            first.save(file, "GIF", save_all=True, **options)
+            write(self.path, file.getvalue())
+            return
+        with writing(self.path) as temporary:
+            ffmpeg.write(temporary, iter(frames), fps)
+            ffmpeg.check_whole(temporary, len(frames))
 
 
 class Record(keras.callbacks.Callback):
@@ -262,10 +275,7 @@ class Record(keras.callbacks.Callback):
 
     def save(self, path):
         """Write the record as JSON, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_text(json.dumps(self.record, indent=1))
-        temporary.replace(path)
+        write(path, json.dumps(self.record, indent=1))
 
 
 def clock(seconds):

@@ -33,7 +33,8 @@ def optimize_image(
         styles: Paintings, arrays of that kind, each of any size.
         recipe: `Recipe`.
         style_weights: A weight for each painting. Default: equal ones.
-        start_from: Picture to start from in place of the recipe's start, resized if need be.
+        start_from: Picture to start from in place of the recipe's start, resized if need be. Of a
+            recipe that starts from "instant", the photograph where none is given.
         terms: `tfstyle.losses.Term`s to ask for beside the recipe's.
         seed: Seed of the noise that a recipe starts from.
         callbacks: Keras callbacks; `fit`, or an L-BFGS run that calls them in the same way, goes
@@ -88,7 +89,7 @@ def _start(content, recipe, seed):
     """Return what the canvas shows at first."""
     deviation, mean = PIXELS["imagenet"]
     noise = np.random.default_rng(seed).normal(mean, deviation, content.shape)
-    share = {"content": 0, "noise": 1, "blend": recipe.noise}[recipe.start]
+    share = {"noise": 1, "blend": recipe.noise}.get(recipe.start, 0)
     return (share * noise + (1 - share) * content).astype(np.float32)
 
 

@@ -1,10 +1,11 @@
 """stylize(): the one door."""
 
 import gc
+import logging
 
 import numpy as np
 
-from tfstyle.config import HubConfig, PaintConfig, Recipe, recipe_with, with_fields
+from tfstyle.config import CODE_SIDE, HubConfig, PaintConfig, Recipe, recipe_with, with_fields
 from tfstyle.painting import hub, zoo
 from tfstyle.painting.instant import Paintings
 from tfstyle.pictures import Picture, colors, read_image, resize, to_pil
@@ -60,7 +61,8 @@ def stylize(
         ValueError: If a picture cannot be read or a value cannot be used.
         TypeError: If something is not of a type named above.
         OSError: If the loss network's weights, or the model, are not there and cannot be
-            downloaded.
+            downloaded. A recipe that starts from "instant", such as `default`, says so and gives
+            that picture.
         ImportError: If `model` has an address and tensorflow-hub cannot be imported
             (`pip install 'tfstyle[hub]'`).
         FloatingPointError: If the loss stops being a number.
@@ -118,8 +120,12 @@ def stylize(
         paintings = [colors.recolor(painting, rgb) for painting in paintings]
 
     # Loads Keras, after all that can go wrong before.
+    from tfstyle.networks.features import WeightsMissing
     from tfstyle.optimize.picture import optimize_image
 
+    at_once = None
+    if recipe.start == "instant" and start_from is None:
+        start_from = at_once = _at_once(rgb, paintings, weights, recipe)
     try:
         stylized = optimize_image(
             rgb,
@@ -131,6 +137,11 @@ def stylize(
             seed=seed,
             callbacks=callbacks,
         )
+    except WeightsMissing as error:
+        if at_once is None:
+            raise
+        logging.getLogger(__name__).warning("painted in one pass, not refined: %s", error)
+        stylized = at_once
     finally:
         # Keras' models lie in circles: Python would let a dozen loss networks pile up first.
         gc.collect()
@@ -161,6 +172,19 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
     rgbs = [resize(photo.rgb, config.size or max(photo.rgb.shape[:2])) for photo in photos]
     stylized = paint_batch(network, rgbs, config, style_weights=point)
     return [_finished(*each, config) for each in zip(stylized, rgbs, photos, strict=True)]
+
+
+def _at_once(rgb, paintings, weights, recipe):
+    """Paint with the network of any style what a recipe starts from."""
+    from tfstyle.painting.sizes import paint_batch
+
+    style = Paintings(paintings)
+    network = zoo.load(style.path)
+    # As large as the recipe's strokes are on this canvas.
+    stroke_size = np.clip(recipe.style_scale * max(rgb.shape[:2]) / CODE_SIDE, 0.1, 10)
+    config = PaintConfig(stroke_size=float(stroke_size))
+    point = style.point(network, weights)
+    return paint_batch(network, [rgb], config, style_weights=point)[0]
 
 
 def _paint_with_model(model, content, style, config, style_weights):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfstyle.pictures import MIN_SIDE, resize
+from tfstyle.pictures.files import refuse_for_tensorflow
 
 FILE = "saved_model.pb"
 PADDED = 32  # a result that is larger by less was padded for the network's strides: cut that off
@@ -65,12 +66,19 @@ def find(handle):
 
 def version_folder(path):
     """Return the folder of a SavedModel, `path` or the newest version in it; None if there is
-    none."""
+    none.
+
+    Raises:
+        ValueError: If TensorFlow cannot open a path like that.
+    """
     folder = Path(path)
     if not (folder / FILE).is_file() and folder.is_dir():
         versions = [path for path in folder.iterdir() if path.name.isdecimal()]
         folder = max(versions, key=lambda path: int(path.name), default=folder)
-    return folder if (folder / FILE).is_file() else None
+    if not (folder / FILE).is_file():
+        return None
+    refuse_for_tensorflow(folder)
+    return folder
 
 
 class HubPainter:

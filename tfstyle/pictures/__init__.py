@@ -11,10 +11,13 @@ from tfstyle.pictures.reading import (
 from tfstyle.pictures.writing import (
     SAVE_SUFFIXES,
     check_output_path,
+    check_size,
     encode,
+    fitted,
     is_same_file,
     resize,
     save_image,
+    save_or_rescue,
     to_pil,
 )
 
@@ -24,12 +27,15 @@ __all__ = [
     "SAVE_SUFFIXES",
     "Picture",
     "check_output_path",
+    "check_size",
     "encode",
+    "fitted",
     "is_same_file",
     "read_image",
     "read_plain_jpeg",
     "read_small",
     "resize",
     "save_image",
+    "save_or_rescue",
     "to_pil",
 ]

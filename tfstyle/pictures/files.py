@@ -125,6 +125,21 @@ def check_writable(path):
         ) from error
 
 
+def check_folder_writable(path):
+    """Check that files can be written to a folder, or to a new one in one that is there.
+
+    Raises:
+        ValueError: If the path is an address.
+        OSError: If they cannot.
+    """
+    path = folder = local(path)
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"The output must be a folder. Received: '{path}'.")
+    check_writable(folder / "file")
+
+
 def is_temporary(name):
     """Tell whether a file's name is one of `writing`: if no run is at it, a killed one left it."""
     return re.match(re.escape(PREFIX) + "[0-9a-f]{16}", name) is not None
@@ -166,6 +181,20 @@ def refuse_special(path):
             raise ValueError(f"The path must name a file. Received: '{path}', {kind}.")
 
 
+def refuse_for_tensorflow(path):
+    """Refuse a path that TensorFlow writes and does not find again, or cannot write.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    path = os.path.abspath(os.fsdecode(path)).replace(os.sep, "/")
+    if re.search(r"\[.+\]|\\|[\ud800-\udfff]", path):
+        raise ValueError(
+            "TensorFlow finds no path with brackets, backslashes or what is not UTF-8 in it. "
+            f"Received: {path!r}. Rename it."
+        )
+
+
 @contextlib.contextmanager
 def _naming(path):
     """Let errors of the system name a path in place of the temporary one, or of none."""
@@ -174,7 +203,8 @@ def _naming(path):
     except OSError as error:
         names = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
         if error.strerror and all(is_temporary(os.path.basename(name)) for name in names[:1]):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2  # None would be told, too
         raise
 
 

@@ -1,8 +1,12 @@
 """Arrays to pictures, and pictures to files."""
 
+import contextlib
 import io
 import numbers
 import os
+import tempfile
+import uuid
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -39,14 +43,21 @@ def resize(rgb, size):
             f"numbers of at least 1. Received: size={size!r}."
         )
     if not isinstance(size, tuple):
-        long_side = max(rgb.shape[:2])
-        size = tuple(max(1, round(side * size / long_side)) for side in rgb.shape[:2])
+        size = fitted(rgb.shape, size)
     if size == rgb.shape[:2]:
         return rgb
     if rgb.ndim == 3:
         return np.stack([resize(rgb[..., i], size) for i in range(rgb.shape[-1])], axis=-1)
     plane = Image.fromarray(np.asarray(rgb, np.float32))
     return np.asarray(plane.resize(size[::-1], Image.Resampling.LANCZOS)).clip(0.0, 1.0)
+
+
+def fitted(shape, size):
+    """Return height and width of a picture of a shape whose long side becomes `size` pixels; None
+    keeps it."""
+    height, width = shape[:2]
+    size = size or max(height, width)
+    return tuple(max(1, round(side * size / max(height, width))) for side in (height, width))
 
 
 def to_pil(rgb, alpha=None):
@@ -106,13 +117,43 @@ def save_image(image, path, *, quality=95):
     write(path, encode(image, path.suffix, quality=quality))
 
 
+def save_or_rescue(image, path, *, quality=95):
+    """Save a PIL image as `save_image` does; one that cannot be saved there is put elsewhere.
+
+    Raises:
+        OSError: If it was put elsewhere, which the message names; or could not be put anywhere.
+        ValueError: If `quality` is off range.
+        TypeError: If `image` is not a PIL image.
+    """
+    try:
+        save_image(image, path, quality=quality)
+    except OSError as error:
+        elsewhere = _saved_elsewhere(image, local(path), quality)
+        if elsewhere is None:
+            raise
+        raise OSError(
+            f"'{path}' could not be written ({error.strerror or error}). The picture was put here "
+            f"instead: '{elsewhere}'."
+        ) from error
+
+
+def _saved_elsewhere(image, path, quality):
+    """Save a picture in the first folder that takes it, and return its path; None if none does."""
+    for folder in (tempfile.gettempdir(), os.path.expanduser("~")):
+        elsewhere = Path(folder, f"{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+        with contextlib.suppress(OSError):
+            save_image(image, elsewhere, quality=quality)
+            return elsewhere
+    return None
+
+
 def encode(image, suffix, *, quality=95):
     """Return the bytes of a PIL image's file, in the format that a suffix names; as `save_image`.
 
     In memory, since Pillow does not notice a disk that fills while it writes.
     """
     suffix = suffix.lower()
-    _check_size(image.size[::-1], suffix)
+    check_size(image.size[::-1], suffix)
     if suffix in (".jpg", ".jpeg", ".bmp") and image.mode not in ("L", "RGB"):
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -128,8 +169,8 @@ def check_output_path(path, suffixes=SAVE_SUFFIXES, *, inputs=(), size=None):
     Args:
         path: A str or `os.PathLike`.
         suffixes: Tuple of the suffixes to accept, in lower case, with dot.
-        inputs: What the file is made of, which it must not replace; None and what is no path is
-            passed over.
+        inputs: What the file is made of, or what else is written, which it must not replace; None
+            and what is no path is passed over.
         size: Height and width in pixels of the picture, if known.
 
     Returns:
@@ -150,25 +191,31 @@ def check_output_path(path, suffixes=SAVE_SUFFIXES, *, inputs=(), size=None):
     for source in inputs:
         if isinstance(source, (str, os.PathLike)) and is_same_file(path, local(source)):
             raise ValueError(
-                "The output must be another file than those it is made of, which would be lost. "
+                "The output must be another file than what the run reads or writes beside it, "
+                "which would be lost. "
                 f"Received: '{path}'."
             )
     if size is not None:
-        _check_size(size, path.suffix.lower())
+        check_size(size, path.suffix)
     check_writable(path)
     return path
 
 
 def is_same_file(path, other):
-    """Tell whether two paths lead to one file that is there, by links or by another spelling."""
+    """Tell whether two paths lead to one file, by links or by another spelling."""
     try:
         return os.path.samefile(path, other)
-    except OSError:
-        return False
+    except OSError:  # one is not there
+        return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _check_size(size, suffix):
-    most = MOST_PIXELS.get(suffix)
+def check_size(size, suffix):
+    """Check that a picture of a height and width fits the format that a suffix names.
+
+    Raises:
+        ValueError: If it is too large.
+    """
+    most = MOST_PIXELS.get(suffix.lower())
     if most and max(size) > most:
         raise ValueError(
             f"A {suffix} picture has at most {most} pixels a side. Received: {size[1]} × {size[0]} "

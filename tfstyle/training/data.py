@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tfstyle.pictures import read_small
+from tfstyle.pictures.files import local, refuse_for_tensorflow, refuse_special, writing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_BAD_IN_A_ROW = 100
@@ -86,6 +87,11 @@ class Photos:
         self.size = lambda place: record[place][1]
         gone = [name for name in names if name not in number]
         self.bad |= dict.fromkeys(gone, "is gone since the training began")
+
+    @property
+    def reads(self):
+        """For each photograph, a function that returns its path or encoded bytes."""
+        return [functools.partial(self.read, number) for number in range(len(self))]
 
     def order(self, epoch, seed=0):
         """Return the numbers of all photographs in the order of an epoch."""
@@ -165,7 +171,7 @@ class Photos:
         return image
 
 
-def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_styles=1):
+def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_styles=1, gallery=None):
     """Return an endless tf.data pipeline of crops, the same from any start.
 
     What stands at a position follows from `seed` and the position alone, so that a run that goes
@@ -179,37 +185,53 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
         first: Number of batches to leave out at the start, without reading them.
         seed: Seed of order, crops and styles.
         num_styles: Above 1, every crop comes with the weights of one style, in turn.
+        gallery: A `Gallery` and the short sides of its paintings, whose shorter is the side of
+            their crops: with every batch of photographs comes one of as many paintings.
 
     Returns:
         `tf.data.Dataset` of float32 `(batch_size, size, size, 3)` in [0, 1]; of several styles,
-        of `((images, style_weights),)` with one-hot float32 `(batch_size, num_styles)`.
+        of `((images, style_weights),)` with one-hot float32 `(batch_size, num_styles)`; with a
+        gallery, of `((images, paintings),)`.
     """
     import tensorflow as tf
 
-    def read(position):
-        with _reading:
-            if _reading.closed:
-                return np.zeros((size, size, 3), np.uint8)
-            return photos.crop(int(position), size, short_sides, seed)
+    def crop_of(photos, size, short_sides):
+        def read(position):
+            with _reading:
+                if _reading.closed:
+                    return np.zeros((size, size, 3), np.uint8)
+                return photos.crop(int(position), size, short_sides, seed)
 
-    def crop(position):
-        image = tf.numpy_function(read, [position], tf.uint8, stateful=False)
-        image = tf.cast(tf.ensure_shape(image, (size, size, 3)), tf.float32) / 255
+        def crop(position):
+            image = tf.numpy_function(read, [position], tf.uint8, stateful=False)
+            return tf.cast(tf.ensure_shape(image, (size, size, 3)), tf.float32) / 255
+
+        return crop
+
+    photo = crop_of(photos, size, short_sides)
+    painting = crop_of(gallery[0], gallery[1][0], gallery[1]) if gallery else None
+
+    def element(position):
+        if painting:
+            return photo(position), painting(position)
         if num_styles == 1:
-            return image
-        return image, tf.one_hot((position + position // num_styles) % num_styles, num_styles)
+            return photo(position)
+        style = (position + position // num_styles) % num_styles
+        return photo(position), tf.one_hot(style, num_styles)
 
     begin = first * batch_size
     dataset = tf.data.Dataset.range(begin, sys.maxsize)
-    dataset = dataset.map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.batch(batch_size, drop_remainder=True)
-    if num_styles > 1:
-        dataset = dataset.map(lambda images, style_weights: ((images, style_weights),))
+    if isinstance(dataset.element_spec, tuple):
+        dataset = dataset.map(lambda *parts: (parts,))
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def write_shards(photos, folder, shards=16):
     """Copy photographs, unchanged, into TFRecord files.
+
+    A photograph that cannot be read is left out and listed in `photos.bad`.
 
     Args:
         photos: `Photos`.
@@ -219,19 +241,26 @@ def write_shards(photos, folder, shards=16):
     Returns:
         Paths of the files, `photos-00000-of-00016.tfrecord` and so on. Their records are
         `tf.train.Example` with `image/filename` and `image/encoded`.
+
+    Raises:
+        OSError: If they cannot be written.
+        ValueError: If the folder has a name that TensorFlow cannot write to.
     """
     import tensorflow as tf
 
-    folder = Path(folder)
+    refuse_for_tensorflow(folder)
+    folder = local(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for shard in range(shards):
         path = folder / f"photos-{shard:05}-of-{shards:05}.tfrecord"
-        temporary = folder / f".{path.name}.part"
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for number in range(shard, len(photos), shards):
-                writer.write(_example(photos, number))
-        os.replace(temporary, path)
+        with writing(path) as temporary:
+            try:
+                with tf.io.TFRecordWriter(str(temporary)) as writer:
+                    for example in _examples(photos, range(shard, len(photos), shards)):
+                        writer.write(example)
+            except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
+                raise OSError(f"'{path}' could not be written: {error.message}") from error
         paths.append(path)
     return paths
 
@@ -333,12 +362,24 @@ def _open_tfds(name):
     return names, lambda number: records[number]["image"], lambda number: None
 
 
-def _example(photos, number):
+def _examples(photos, numbers):
+    """Yield photographs as records; those that cannot be read go into `photos.bad`."""
+    for number in numbers:
+        try:
+            encoded = photos.read(number)
+            if isinstance(encoded, Path):
+                refuse_special(encoded)
+                encoded = encoded.read_bytes()
+        except Exception as error:  # archives raise anything on damaged data
+            photos.bad[photos.names[number]] = " ".join(str(error).split())
+            continue
+        yield _example(photos.names[number], encoded)
+
+
+def _example(name, encoded):
     import tensorflow as tf
 
-    encoded = photos.read(number)
-    encoded = encoded.read_bytes() if isinstance(encoded, Path) else encoded
-    features = {"image/filename": photos.names[number].encode(), "image/encoded": encoded}
+    features = {"image/filename": os.fsencode(name), "image/encoded": encoded}
     return tf.train.Example(
         features=tf.train.Features(
             feature={

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import keras
@@ -11,13 +10,18 @@ import keras
 from tfstyle.config import training_with
 from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
-from tfstyle.networks import GENERATORS
+from tfstyle.networks import GENERATORS, AnyNet
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.painting import zoo
+from tfstyle.painting.instant import Paintings
 from tfstyle.painting.sizes import load_painter, thumbnail
 from tfstyle.pictures import check_output_path, read_image, resize
+from tfstyle.pictures.files import check_folder_writable, writing
+from tfstyle.training.any_style import AnySheet, AnyStyleModel
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
-from tfstyle.training.run import Run, alone, folder_of, keep_to_photographs
+from tfstyle.training.gallery import Gallery
+from tfstyle.training.run import Run, alone, folder_of, keep_to_records
 from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
 from tfstyle.version import __version__
 
@@ -37,7 +41,7 @@ def train(
     callbacks=(),
     **fields,
 ):
-    """Train a network that paints in the style of a painting, or of several.
+    """Train a network that paints in the style of a painting, of several, or of any.
 
     Called again with the same arguments after an interruption of any kind, a run goes on from its
     last checkpoint, which lies with a sheet of examples in the folder `OUTPUT.training`, and ends
@@ -45,13 +49,16 @@ def train(
 
     Args:
         style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
+            For a network of any style (`config="any"`) paintings to learn from, in the forms of
+            `content`; see `tfstyle.training.gallery.Gallery`.
         content: Photographs to train on: what `tfstyle.training.data.Photos` takes, or a `Photos`,
             whose `bad` then tells which could not be used.
         output: Path of the network to write, ending in `.keras`.
         config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.
         about: For each style a line on painter, work and licence, kept in the network's `card`;
             of one style also the line itself.
-        init: Path of a network of the same shape to start from.
+        init: Path of a network of the same shape to start from; or of a network of any style, or
+            "any" for the one that ships, to start with what it makes of the painting.
         validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
             first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
@@ -75,8 +82,9 @@ def train(
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
     """
     config = training_with(config, **fields)
-    check_output_path(output, (".keras",))
-    output = Path(output)
+    output = check_output_path(output, (".keras",), inputs=[init])
+    for folder in filter(None, (output.with_suffix(".training"), log_dir)):
+        check_folder_writable(folder)
     paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:
@@ -89,13 +97,16 @@ def train(
             "Paintings of one network must have different file names, which become the names of "
             f"its styles. Received: {', '.join(map(str, paths))}."
         )
-    paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
+    gallery, paintings = _gallery(paths, config), []
+    if gallery is None:
+        paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
     photos = content if isinstance(content, Photos) else Photos(content)
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
     examples = validation or photos
     examples = examples if isinstance(examples, Photos) else Photos(examples)
+    seen = {"photographs": photos} | ({"paintings": gallery} if gallery else {})
     with alone(folder_of(output)):
-        keep_to_photographs(photos, folder_of(output))
+        keep_to_records(seen, folder_of(output))
         # A cluster wants to be met before TensorFlow computes anything.
         strategy = strategy_for(devices, config.batch_size)
         network = load_network(config.network, config.network_weights)
@@ -103,18 +114,18 @@ def train(
 
         with strategy.scope() if strategy else contextlib.nullcontext():
             keras.utils.set_random_seed(config.seed)
-            generator = _generator(config, len(paths), precision, init)
+            generator = _generator(config, paths, precision, init)
             replicas = strategy.num_replicas_in_sync if strategy else 1
             model = _model(config, network, generator, precision, paintings, replicas)
-        identity = _identity(config, precision, paintings, photos, init)
-        run = Run(model, photos, config, output, identity, checkpoint_minutes)
+        identity = _identity(config, precision, gallery, paintings, photos, init)
+        run = Run(model, seen, config, output, identity, checkpoint_minutes)
         run.restore()
         watchers = [
             *callbacks,
             run,
             BatchNaN(run, photos),
             TrainingProgress(run),
-            Sheet(run, examples),
+            AnySheet(run, examples, gallery) if gallery else Sheet(run, examples),
         ]
         if log_dir:
             watchers.append(TensorBoard(run, log_dir))
@@ -129,6 +140,7 @@ def train(
                 first=run.step,
                 seed=config.seed,
                 num_styles=len(paths),
+                gallery=gallery and (gallery, config.painting_size),
             )
             steps = last - run.step
             # Trace anew for each size: a second trace would leave the sizes open, and round
@@ -138,24 +150,50 @@ def train(
             if model.stop_training:
                 break
         run.save()
+        if gallery:
+            photos.bad |= {f"painting {name}": reason for name, reason in gallery.bad.items()}
         generator = _in_float32(generator)
-        generator.card = _card(config, paths, about, generator, photos, run)
+        generator.card = _card(config, paths, about, generator, gallery, photos, run)
         if run.done and run.writes:
-            temporary = output.with_name(f".{output.stem}.part.keras")
-            generator.save(temporary)
-            os.replace(temporary, output)
+            with writing(output) as temporary:
+                generator.save(temporary)
         return generator
 
 
-def _generator(config, num_styles, precision, init):
-    generator = GENERATORS[config.architecture](
-        config.width, config.blocks, num_styles, dtype=precision
-    )
+def _gallery(paths, config):
+    """Return the paintings that a network of any style learns from; None for other networks."""
+    is_folder = paths[0].is_dir()
+    if config.architecture != "any":
+        if is_folder:
+            raise ValueError(
+                f"`style` must name paintings. Received: '{paths[0]}', a folder, from which a "
+                "network of any style is trained (`config='any'`)."
+            )
+        return None
+    if len(paths) > 1:
+        raise ValueError(
+            "A network of any style is trained on one folder of paintings. "
+            f"Received: {len(paths)} paths in `style`."
+        )
+    gallery = Gallery(paths[0], cache_mb=300)
+    gallery.crop(0, config.painting_size[0], config.painting_size, config.seed)  # is any read?
+    return gallery
+
+
+def _generator(config, paths, precision, init):
+    shape = {"width": config.width, "blocks": config.blocks, "dtype": precision}
+    if config.architecture != "any":
+        shape["num_styles"] = len(paths)
+    generator = GENERATORS[config.architecture](**shape)
     if init is not None:
-        if not Path(init).is_file():
+        init = zoo.ANY if str(init) == "any" else Path(init)
+        if not init.is_file():
             raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
         try:
-            generator.set_weights(load_painter(init).get_weights())
+            start = load_painter(init)
+            if isinstance(start, AnyNet) and config.architecture != "any":
+                start = Paintings(paths[0], init).network(paths[0].stem)
+            generator.set_weights(start.get_weights())
         except ValueError as error:
             raise ValueError(
                 f"`init` must be a network of the same architecture, width, blocks and number of "
@@ -166,16 +204,20 @@ def _generator(config, num_styles, precision, init):
 
 def _model(config, network, generator, precision, paintings, replicas):
     extractor = FeatureExtractor(network, config.layers, config.pooling, dtype=precision)
-    model = StyleContentModel(generator, extractor, terms_of(config), layer_metrics=True)
-    (model.set_styles if len(paintings) > 1 else model.set_style)(
-        [painting[None] for painting in paintings]
-    )
+    kind = StyleContentModel if paintings else AnyStyleModel
+    model = kind(generator, extractor, terms_of(config), layer_metrics=True)
+    if paintings:
+        (model.set_styles if len(paintings) > 1 else model.set_style)(
+            [painting[None] for painting in paintings]
+        )
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps, alpha=0.02),
         # Each device clips its share of the gradient.
         global_clipnorm=config.gradient_norm and config.gradient_norm / replicas,
     )
-    if precision == "mixed_float16":
+    # Loss scaling leaves out a step that overflows, as one in thousands of a network of any style
+    # does in bfloat16 as well.
+    if precision == "mixed_float16" or (precision == "mixed_bfloat16" and not paintings):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, jit_compile=config.xla or keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
@@ -185,11 +227,14 @@ def _model(config, network, generator, precision, paintings, replicas):
 def _in_float32(generator):
     """Return the network as it leaves training: in float32, whatever it was trained in."""
     result = type(generator).from_config(generator.get_config() | {"dtype": "float32"})
-    result.set_weights(generator.get_weights())
+    weights = generator.get_weights()
+    if isinstance(generator, AnyNet):  # rounded to what is written at half the size
+        weights = [weight.astype("float16").astype("float32") for weight in weights]
+    result.set_weights(weights)
     return result
 
 
-def _identity(config, precision, paintings, photos, init):
+def _identity(config, precision, gallery, paintings, photos, init):
     """Return what must be equal for a run to go on, ready for JSON."""
     pixels = hashlib.sha256(b"".join(painting.tobytes() for painting in paintings))
     return (
@@ -197,30 +242,37 @@ def _identity(config, precision, paintings, photos, init):
         | {
             "precision": precision,
             "network_weights": None,  # where they lie is no matter
-            "style": pixels.hexdigest()[:16],
+            "style": f"{len(gallery)} paintings" if gallery else pixels.hexdigest()[:16],
             "content": f"{len(photos)} photographs",
             "init": init and str(init),
         }
     )
 
 
-def _card(config, paths, about, generator, photos, run):
+def _card(config, paths, about, generator, gallery, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
+    styles = [{"name": n, "about": text} for n, text in zip(names, abouts, strict=True)]
+    if gallery is None:
+        styles = [style | {"thumbnail": thumbnail(generator, i)} for i, style in enumerate(styles)]
     return {
-        "styles": [
-            {"name": name, "about": text, "thumbnail": thumbnail(generator, index)}
-            for index, (name, text) in enumerate(zip(names, abouts, strict=True))
-        ],
+        "styles": styles,
         "training": {
             **json.loads(config.to_json()),
             "network_weights": None,
             "precision": run.identity["precision"],
             "photographs": len(photos),
             "unusable_photographs": len(photos.bad),
+            **(
+                {"paintings": dict(gallery.groups), "held_out": len(gallery.unseen)}
+                if gallery
+                else {}
+            ),
             "steps_done": run.step,
         },
-        "losses": {name: float(f"{value:.4g}") for name, value in run.losses.items()},
+        "losses": keras.tree.map_structure(
+            lambda value: float(f"{value:.4g}"), run.losses | run.validation
+        ),
         "versions": {"tfstyle": __version__, "keras": keras.__version__},
     }

@@ -18,7 +18,7 @@ try:
 except ImportError:  # Windows, where nothing holds a second training off
     fcntl = None
 
-CHECKPOINT, PHOTOGRAPHS = "checkpoint.npz", "photographs.json"  # in the folder of a run
+CHECKPOINT = "checkpoint.npz"  # in the folder of a run
 
 
 def folder_of(output):
@@ -62,22 +62,27 @@ def _lock(handle, folder):
         return
 
 
-def keep_to_photographs(photos, folder):
-    """Let a run that goes on see the photographs that it began with.
+def keep_to_records(seen, folder):
+    """Let a run that goes on see the photographs and paintings that it began with.
+
+    Args:
+        seen: `{name: Photos}`, each recorded in a file NAME.json.
+        folder: The run's.
 
     Raises:
         ValueError: If there are others.
     """
-    path = folder / PHOTOGRAPHS
-    if not (folder / CHECKPOINT).exists() or not path.exists():
-        return
-    try:
-        photos.keep_to(json.loads(path.read_text()))
-    except ValueError as error:
-        raise ValueError(
-            f"'{folder}' holds a run on other photographs. {error} Delete it, choose another "
-            "output, or start from the earlier network by init."
-        ) from error
+    for name, photos in seen.items():
+        path = folder / f"{name}.json"
+        if not (folder / CHECKPOINT).exists() or not path.exists():
+            continue
+        try:
+            photos.keep_to(json.loads(path.read_text()))
+        except ValueError as error:
+            raise ValueError(
+                f"'{folder}' holds a run on other {name}. {error} Delete it, choose another "
+                "output, or start from the earlier network by init."
+            ) from error
 
 
 class Run(keras.callbacks.Callback):
@@ -87,14 +92,16 @@ class Run(keras.callbacks.Callback):
         step: Steps done.
         phases: For each of the config's sizes, the size and the step it ends at.
         losses: Moving averages of the losses, by name.
+        validation: `{kind of painting: {name: loss}}`, of a network of any style.
         folder: Folder of what is kept beside the output.
     """
 
-    def __init__(self, model, photos, config, output, identity, minutes):
+    def __init__(self, model, seen, config, output, identity, minutes):
         super().__init__()
-        self.step, self.photos, self.config, self.identity = 0, photos, config, identity
+        self.step, self.seen, self.config, self.identity = 0, seen, config, identity
+        self.photos = seen["photographs"]
         self.folder = folder_of(output)
-        self.losses, self._recorded = {}, False
+        self.losses, self.validation, self._recorded = {}, {}, False
         self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
         self.phases = list(_phases(config))
 
@@ -135,9 +142,6 @@ class Run(keras.callbacks.Callback):
         self._saved = time.monotonic()
         if not self.writes:
             return
-        if not self._recorded:
-            write(self.folder / PHOTOGRAPHS, json.dumps(self.photos.record()))
-            self._recorded = True
         arrays = {
             str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
         }
@@ -145,6 +149,10 @@ class Run(keras.callbacks.Callback):
         state["bad"] = dict(self.photos.bad)
         with writing(self.folder / CHECKPOINT) as temporary:
             np.savez(temporary, state=json.dumps(state), **arrays)
+        if not self._recorded:
+            for name, photos in self.seen.items():
+                write(self.folder / f"{name}.json", json.dumps(photos.record()))
+            self._recorded = True
 
     def restore(self):
         """Go on from the checkpoint, if there is one.

@@ -115,16 +115,7 @@ class Sheet(keras.callbacks.Callback):
     def __init__(self, run, photos, minutes=5.0, size=256, columns=4):
         super().__init__()
         self.run, self.minutes, self.size = run, minutes, size
-        self.pictures = []
-        for number in range(len(photos)):
-            try:
-                image = read_small(photos.read(number), size)
-            except Exception:  # As in `Photos.crop`; the run will name it.
-                continue
-            if min(image.size) >= 16:
-                self.pictures.append(np.asarray(image, np.float32) / 255)
-            if len(self.pictures) == columns:
-                break
+        self.pictures = examples(photos.reads, columns, size)
         if not self.pictures:
             raise ValueError(f"No photograph of '{photos.source}' can be used.")
 
@@ -139,16 +130,21 @@ class Sheet(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.paint()
 
-    def paint(self):
-        """Paint the sheet, save it and return it as a PIL image."""
+    def rows(self):
+        """Return the sheet's rows, lists of pictures: photographs, then their paintings."""
         generator = self.model.stylizer
         rows = [self.pictures]
         for style_weights in np.eye(generator.num_styles, dtype=np.float32):
             rows.append(
                 [np.asarray(generator(photo[None], style_weights))[0] for photo in self.pictures]
             )
-        widths = [photo.shape[1] for photo in self.pictures]
-        height = max(photo.shape[0] for photo in self.pictures)
+        return rows
+
+    def paint(self):
+        """Paint the sheet, save it and return it as a PIL image."""
+        rows = self.rows()
+        widths = [picture.shape[1] for picture in rows[0]]
+        height = max(picture.shape[0] for picture in rows[0])
         sheet = Image.new("RGB", (sum(widths), height * len(rows)), "white")
         for i, row in enumerate(rows):
             for j, picture in enumerate(row):
@@ -157,6 +153,30 @@ class Sheet(keras.callbacks.Callback):
             self.run.folder.mkdir(parents=True, exist_ok=True)
             save_image(sheet, self.run.folder / "sheet.png")
         return sheet
+
+
+def examples(reads, count, size):
+    """Return the first few pictures that can be used.
+
+    Args:
+        reads: Functions that return a picture's path or bytes.
+        count: How many, at most.
+        size: Short side in pixels that larger ones are reduced to.
+
+    Returns:
+        List of float32 arrays `(height, width, 3)` in [0, 1].
+    """
+    pictures = []
+    for read in reads:
+        try:
+            image = read_small(read(), size)
+        except Exception:  # As in `Photos.crop`; the run will name it.
+            continue
+        if min(image.size) >= 32:
+            pictures.append(np.asarray(image, np.float32) / 255)
+        if len(pictures) == count:
+            break
+    return pictures
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -192,6 +212,9 @@ class TensorBoard(keras.callbacks.Callback):
             for name in sorted(logs, key=lambda name: ("/" in name, name)):
                 _summarize("scalars", name, float(logs[name]))
             _summarize("scalars", "learning_rate", float(self.model.optimizer.learning_rate))
+            for kind, losses in self.run.validation.items():
+                for name, loss in losses.items():
+                    _summarize("scalars", f"{kind}/{name}", loss)
             speed = (step - before) * self.run.config.batch_size / (now - then)
             _summarize("scalars", "pictures_per_second", speed)
 
