@@ -317,6 +317,27 @@ def test_help_recipes_and_styles_load_no_tensorflow(run_without_tensorflow, tmp_
     """)
 
 
+@pytest.mark.usefixtures("pictures")
+def test_stylize_does_not_replace_what_is_no_record(capsys):
+    Path("out.json").write_text('{"mine": 1}')
+    assert run_stylize("-o", "out.png") == 2
+    assert "would replace 'out.json', which is none. Choose" in capsys.readouterr().err
+    assert Path("out.json").read_text() == '{"mine": 1}'
+
+
+@pytest.mark.usefixtures("fake_vgg", "pictures")
+def test_stylize_replaces_an_older_record_and_writes_to_stdout(capsysbinary):
+    Path("out.json").write_text('{"recipe": {}, "scales": []}')
+    assert run_stylize("-o", "out.png") == 0
+    assert json.loads(Path("out.json").read_text())["scales"]
+    capsysbinary.readouterr()
+    before = set(Path().iterdir())
+    assert run_stylize("-o", "-") == 0
+    with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open("out.png")))
+    assert set(Path().iterdir()) == before
+
+
 # Trained styles
 
 
@@ -474,6 +495,7 @@ def test_names_are_never_twice_the_same():
         (["photo.png", "ripple", "-o", "a.png", "--seed", "3"], "style 'ripple' takes no --seed."),
         (["photo.png", "album/beach.jpg", "ripple", "-o", "a.png"], "`output` must be a folder"),
         (["album", "ripple", "-o", "a.jpg"], "`output` must be a folder for several."),
+        (["album", "ripple", "-o", "-"], "`-o -` takes one photograph. Received: 4."),
         (["gone.png", "ripple", "-o", "out.png"], "gone.png"),
         (["album/broken.jpg", "ripple", "-o", "out.png"], "broken.jpg"),
         (["photo.png", "ripple", "-o", "out.xyz"], "out.xyz"),
@@ -526,6 +548,15 @@ def test_stylize_takes_words_and_flags_in_any_order(arguments):
     job = parse(arguments.split())
     assert (job.content, job.style.name) == ([Path("photo.png")], "storm")
     assert (job.options.output, job.config.size) == (Path("out.png"), 40)
+
+
+@pytest.mark.usefixtures("album")
+def test_stylize_writes_a_trained_style_to_stdout(capsysbinary):
+    assert cli.main(["stylize", "photo.png", "ripple", "-o", "-"]) == 0
+    with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as picture:
+        expected = tfstyle.stylize("photo.png", "ripple")
+        np.testing.assert_allclose(levels(picture), levels(expected), atol=1)
+    assert not Path("-").exists()
 
 
 @pytest.mark.usefixtures("album")

@@ -602,3 +602,8 @@ def test_a_record_keeps_order_and_names_what_is_gone(steps, tmp_path, kind):
     (steps / "03.png").write_bytes(encoded(grey(30)) + b"more")
     with pytest.raises(ValueError, match=r"photographs that are new or changed: .*3"):
         opened().keep_to(record)
+
+
+def test_photos_expand_the_home_folder(steps, monkeypatch):
+    monkeypatch.setenv("HOME", str(steps.parent))
+    assert len(Photos("~/photos")) == 12

@@ -62,7 +62,7 @@ def floor_of(name):
         "config": "checks looks recipe training painting presets",
         "pictures": "files reading writing colors ffmpeg",
         "losses": "gradients statistics norms equations codes terms",
-        "networks": "canvas layers generator any_style architectures features",
+        "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",
         "training": "devices data gallery run watching any_style feed_forward",

@@ -79,7 +79,7 @@ def train_once(tmp_path_factory, tiny_network):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setattr(training, "load_network", lambda *args: tiny_network)
-            network = train(style, "photos", output, callbacks=[watch], **arguments)
+            network = train(style, "photos", output, callbacks=watch, **arguments)
         return folder, network, watch.losses
 
     return run

@@ -7,6 +7,7 @@ from PIL import Image
 
 import tfstyle
 from tfstyle.config import PaintConfig
+from tfstyle.losses.terms import PictureTerm
 from tfstyle.networks.features import WeightsMissing
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
@@ -49,6 +50,17 @@ def test_stylize_takes_every_form_of_picture(photo, painting, form):
 @pytest.mark.usefixtures("fake_vgg")
 def test_stylize_with_size_none_keeps_the_photographs_size(photo, painting):
     assert tfstyle.stylize(photo, painting, **(FAST | {"size": None})).size == (48, 36)
+
+
+@pytest.mark.usefixtures("fake_vgg")
+def test_stylize_takes_one_callback_and_one_term_alone(photo, painting):
+    losses = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: losses.append(logs["darkness"])
+    )
+    darkness = PictureTerm("darkness", 1.0, keras.ops.mean)
+    tfstyle.stylize(photo, painting, callbacks=watch, terms=darkness, **FAST)
+    assert len(losses) == FAST["steps"]
 
 
 @pytest.mark.usefixtures("fake_vgg")

@@ -12,6 +12,7 @@ from keras import ops
 
 from tfstyle.config import LAYERS
 from tfstyle.losses.gradients import with_gradient
+from tfstyle.networks.process import refuse_fork
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
 
@@ -37,9 +38,11 @@ def load_network(name="vgg19", weights=None):
         ValueError: If `name` is unknown or the file does not hold that network.
         FileNotFoundError: If the file is missing.
         WeightsMissing: If the weights could not be downloaded.
+        RuntimeError: In a process forked off one that had computed, see `refuse_fork`.
 
     Source: Simonyan and Zisserman (2014), https://arxiv.org/abs/1409.1556.
     """
+    refuse_fork()
     if name not in LAYERS:
         raise ValueError(f"`network` must be one of {tuple(LAYERS)}. Received: {name!r}.")
     application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[name]

@@ -5,9 +5,7 @@ import io
 import itertools
 import os
 import struct
-import uuid
 import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageSequence
@@ -17,6 +15,7 @@ from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
 from tfstyle.pictures import check_output_path, colors, ffmpeg, resize, to_pil
+from tfstyle.pictures.files import local, temporary_beside, writing
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
 GIF_FPS = 50  # a GIF's frames last whole hundredths of a second, and browsers slow down one
@@ -62,12 +61,11 @@ def stylize_video(
         OSError: If the film cannot be written, such as on a full disk.
         ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
     """
-    check_output_path(output, SUFFIXES)
-    source, output, config = Path(source), Path(output), config or PaintConfig()
+    paintings = style if isinstance(style, (list, tuple)) else [style]
+    output = check_output_path(output, SUFFIXES, inputs=[source, *paintings])
+    source, config = local(source), config or PaintConfig()
     if not source.is_file():
         raise FileNotFoundError(f"There is no film '{source}'.")
-    if output.exists() and output.samefile(source):
-        raise ValueError(f"`output` must be another file than the film. Received: '{output}'.")
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
     style = style_for(style)
@@ -90,8 +88,7 @@ def stylize_video(
                 stopped = True
                 return
 
-    temporary = output.with_name(f".{uuid.uuid4().hex}{output.suffix}")
-    try:
+    with writing(output) as temporary:
         with contextlib.closing(film.frames()) as frames:
             first = next(frames)  # a film that cannot be read is told before anything is loaded
             network = zoo.load(style.path)
@@ -105,9 +102,6 @@ def stylize_video(
             if (stopped or film.fault) and film.sound:
                 _cut_sound(temporary, count / film.fps)
             ffmpeg.check_whole(temporary, count)
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
     if film.fault and not stopped:
         warnings.warn(
             f"'{source}' ends early: {film.fault}. Its first {count} frames are painted.",
@@ -244,12 +238,9 @@ def _name_left_out(film, output):
 
 def _cut_sound(path, seconds):
     """End the sound of a film where its frames end."""
-    whole = path.with_name(f"{path.stem}_{path.suffix}")
-    os.replace(path, whole)
-    try:
-        ffmpeg.cut(whole, path, seconds)
-    finally:
-        whole.unlink()
+    with temporary_beside(path) as cut:
+        ffmpeg.cut(path, cut, seconds)
+        os.replace(cut, path)
 
 
 def _write_gif(path, pictures, film):

@@ -71,7 +71,7 @@ def version_folder(path):
     Raises:
         ValueError: If TensorFlow cannot open a path like that.
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if not (folder / FILE).is_file() and folder.is_dir():
         versions = [path for path in folder.iterdir() if path.name.isdecimal()]
         folder = max(versions, key=lambda path: int(path.name), default=folder)

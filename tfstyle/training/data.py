@@ -268,7 +268,7 @@ def write_shards(photos, folder, shards=16):
 def _open_source(source):
     """Return the names of all photographs, and functions from number to path or bytes, and to
     size in bytes."""
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.is_dir():
         shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
         if shards:

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from tfstyle.config import training_with
+from tfstyle.config.checks import as_list
 from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS, AnyNet
@@ -66,7 +67,7 @@ def train(
             same files; only the first writes.
         checkpoint_minutes: Time between checkpoints.
         log_dir: Folder for TensorBoard. Default: none is written.
-        callbacks: Keras callbacks.
+        callbacks: Keras callbacks, or one.
         **fields: Fields of `TrainConfig` by name: `steps=500, architecture="full"`.
 
     Returns:
@@ -85,7 +86,8 @@ def train(
     output = check_output_path(output, (".keras",), inputs=[init])
     for folder in filter(None, (output.with_suffix(".training"), log_dir)):
         check_folder_writable(folder)
-    paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
+    styles = style if isinstance(style, (list, tuple)) else [style]
+    paths = [Path(path).expanduser() for path in styles]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:
         raise ValueError(
@@ -121,7 +123,7 @@ def train(
         run = Run(model, seen, config, output, identity, checkpoint_minutes)
         run.restore()
         watchers = [
-            *callbacks,
+            *as_list(callbacks),
             run,
             BatchNaN(run, photos),
             TrainingProgress(run),
@@ -186,7 +188,7 @@ def _generator(config, paths, precision, init):
         shape["num_styles"] = len(paths)
     generator = GENERATORS[config.architecture](**shape)
     if init is not None:
-        init = zoo.ANY if str(init) == "any" else Path(init)
+        init = zoo.ANY if str(init) == "any" else Path(init).expanduser()
         if not init.is_file():
             raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
         try:

@@ -46,7 +46,7 @@ class Gallery(Photos):
         self.unseen = [functools.partial(read, n) for n in kept_out if names[n] not in self.bad]
         self.names, self.read = [names[n] for n in seen], lambda number: read(seen[number])
         self.size = lambda number: size(seen[number])
-        group_of = _groups(Path(self.source) / TABLE)
+        group_of = _groups(Path(self.source).expanduser() / TABLE)
         named = [group_of.get(Path(name).name, "") for name in self.names]
         self.groups = collections.Counter(named)
         shares = np.array([self.groups[group] ** -0.5 for group in named])
