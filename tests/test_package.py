@@ -60,7 +60,7 @@ def floor_of(name):
     houses = [*houses.split(), "serving", "cli"]
     rooms = {
         "config": "checks looks recipe training painting presets",
-        "pictures": "files reading writing colors ffmpeg",
+        "pictures": "files jpeg_end reading writing colors ffmpeg",
         "losses": "gradients statistics norms equations codes terms",
         "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",

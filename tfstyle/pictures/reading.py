@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from tfstyle.pictures.jpeg_end import END, with_end
+
 MIN_SIDE = 16
 
 
@@ -139,7 +141,7 @@ def read_plain_jpeg(source, max_side=None):
     if not (fits and plain and upright):
         return None
     _decode(image, name)  # is it whole?
-    return content
+    return content if content.endswith(END) else content + END  # other decoders want one
 
 
 def describe(source):
@@ -191,7 +193,7 @@ def _decode(opened, name, short_side=None, *, load=True):
             if short_side and min(image.size) > short_side:
                 image.draft(None, (short_side, short_side))
             if load:
-                image.load()
+                image = _loaded(image, name)
             return image
     except Image.DecompressionBombError as error:
         raise ValueError(
@@ -208,6 +210,25 @@ def _decode(opened, name, short_side=None, *, load=True):
             f"A picture must be whole. Received: {name}, which is cut short or damaged "
             f"({error}). Get it anew."
         ) from error
+
+
+def _loaded(image, name):
+    """Return a picture with its pixels; a JPEG that lacks only its end marker, with a word."""
+    try:
+        image.load()
+        return image
+    except OSError:
+        if image.format != "JPEG":
+            raise
+        image.fp.seek(0)
+        whole = with_end(image.fp.read())
+        if whole is None:
+            raise
+    warnings.warn(f"{name} lacks JPEG's end marker, but no pixel.", stacklevel=5)
+    mended = Image.open(io.BytesIO(whole), formats=["JPEG"])
+    mended.draft(None, image.size)  # reduced, where that one was to be
+    mended.load()
+    return mended
 
 
 def _turn_upright(image, name):
