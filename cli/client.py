@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli import flags, photos
-from tfstyle.pictures import save_or_rescue
+from tfstyle.cli.output import deliver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,5 @@ def run(arguments):
                 left_out += 1
                 photos.leave_out(photo, result)
                 continue
-            save_or_rescue(result, output)
-            print(output)
+            deliver(result, output)
     return photos.exit_code(left_out, len(jobs), passed_over)
