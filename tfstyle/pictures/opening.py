@@ -163,12 +163,13 @@ def _identify(opened, name):
     if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
         return Image.open(opened, formats=READ_FORMATS)
     try:
-        from pillow_heif import HeifImageFile
+        from pillow_heif import register_heif_opener
     except ImportError as error:
         raise UnreadableError(
             f"HEIC needs pillow-heif: pip install 'tfstyle[heic]'. Received: {name}."
         ) from error
-    return HeifImageFile(opened)
+    register_heif_opener()
+    return Image.open(opened, formats=["HEIF"])
 
 
 def orientation(image):
