@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from tfstyle.cli import flags, photos
-from tfstyle.pictures import SAVE_SUFFIXES, read_image, save_or_rescue
+from tfstyle.cli.output import deliver
+from tfstyle.pictures import SAVE_SUFFIXES, read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,5 @@ def run(arguments):
                 left_out += 1
                 photos.leave_out(photo, result)
                 continue
-            save_or_rescue(result, output)
-            print(output)
+            deliver(result, output)
     return photos.exit_code(left_out, len(jobs), passed_over)

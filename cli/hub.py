@@ -1,9 +1,9 @@
 """`tfstyle stylize` with a SavedModel: from TensorFlow Hub or a folder."""
 
-from tfstyle.cli import flags
+from tfstyle.cli import flags, output
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting.doors import stylize
-from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
+from tfstyle.pictures import fitted, read_image
 
 
 def run(options, content, style, config):
@@ -17,9 +17,9 @@ def run(options, content, style, config):
     """
     inputs = (content, *style)
     flags.check_quality(options.quality)
-    check_output_path(options.output, inputs=inputs)
+    output.check(options.output, inputs=inputs)
     content = read_image(content)
-    check_output_path(options.output, size=fitted(content.rgb.shape, config.size))
+    output.check(options.output, size=fitted(content.rgb.shape, config.size))
     style = [read_image(path) for path in style]
     load_tensorflow()
     picture = stylize(
@@ -29,6 +29,5 @@ def run(options, content, style, config):
         style_weights=options.style_weights or None,
         **vars(config),
     )
-    save_or_rescue(picture, options.output, quality=options.quality)
-    print(options.output)
+    output.deliver(picture, options.output, options.quality)
     return 0

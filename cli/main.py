@@ -34,6 +34,7 @@ def usage():
             *lines,
             "",
             "example: tfstyle stylize cat.jpg starry_night.jpg -o out.png",
+            "Errors are told in a line; TFSTYLE_TRACEBACK=1 shows where they come from.",
         ]
     )
 
@@ -41,7 +42,8 @@ def usage():
 def main(argv=None):
     """Run `tfstyle` with `argv` (default: the process' own) and return the exit code.
 
-    0 done, 2 something about the input was wrong (one line on stderr says what), 130 interrupted.
+    0 done, 2 something about the input was wrong (one line on stderr says what), 130 interrupted
+    by Ctrl-C, 143 by SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):
@@ -57,27 +59,47 @@ def main(argv=None):
             file=sys.stderr,
         )
         return 2
-    command = importlib.import_module(f"tfstyle.cli.{name}")
-    return report_errors(f"tfstyle {name}", command.run, arguments)
+    return _run(f"tfstyle {name}", name, arguments)
 
 
-def report_errors(name, run, arguments):
-    """Return `run(arguments)`, an exit code, and turn what it raises into one line on stderr."""
+def train():
+    """Run `tfstyle-train` and return the exit code."""
+    return _run("tfstyle-train", "train", sys.argv[1:])
+
+
+def _run(program, command, arguments):
+    """Run a command, and turn what it raises into one line on stderr; return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of another encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with warnings_in_lines(name):
-            code = run(arguments) or 0
+        with warnings_in_lines(program):
+            # Only now, since it takes a second in which Ctrl-C may come.
+            code = importlib.import_module(f"tfstyle.cli.{command}").run(arguments) or 0
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # who read the output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
-    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        if os.environ.get("TFSTYLE_TRACEBACK"):
-            raise
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        text = None if os.environ.get("TFSTYLE_TRACEBACK") else _told(error)
+        if text is None:
+            raise
+        print(f"{program}: {' '.join(text.split())}", file=sys.stderr)
+        return 2
+
+
+def _told(error):
+    """Return what to tell of an error; None if it is a bug, whose traceback helps more."""
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory for this; smaller pictures take less. {error}"
+    if isinstance(error, (ValueError, OSError, ImportError, ArithmeticError)):
+        return str(error)
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow and isinstance(error, tensorflow.errors.OpError):
+        from tfstyle.painting.hub import first_line
+
+        return f"TensorFlow: {first_line(error)}"
+    return None

@@ -4,10 +4,11 @@ import sys
 import time
 
 from tfstyle.cli import flags, photos
+from tfstyle.cli.output import deliver
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
-from tfstyle.pictures import check_size, fitted, read_image, read_size, save_or_rescue
+from tfstyle.pictures import check_size, fitted, read_image, read_size
 
 
 def run(options, content, style, config, paintings=()):
@@ -38,8 +39,7 @@ def run(options, content, style, config, paintings=()):
             style_weights=options.style_weights or None,
         )
         for (output, _), picture in zip(batch, pictures, strict=True):
-            save_or_rescue(picture, output, quality=options.quality)
-            print(output, flush=True)
+            deliver(picture, output, options.quality)
         done += len(batch)
         if many and sys.stderr.isatty():
             seen = done + len(left_out)

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tfstyle.cli.output import STDOUT
 from tfstyle.pictures import SAVE_SUFFIXES, check_output_path, find_photos, is_same_file
 
 
@@ -37,6 +38,10 @@ def with_outputs(content, output, inputs=()):
             "`content` must name a photograph, or a folder with some. "
             f"Received: {' '.join(map(str, content)) or 'nothing'}. {' '.join(passed_over)}"
         )
+    if output == STDOUT:
+        if len(photos) > 1:
+            raise ValueError(f"`-o -` takes one photograph. Received: {len(photos)}.")
+        return [(photos[0], output)], False, passed_over
     if len(photos) == 1 and output.suffix and not content[0].is_dir() and not output.is_dir():
         check_output_path(output, inputs=[*photos, *inputs])
         return [(photos[0], output)], False, passed_over

@@ -1,6 +1,7 @@
 """`tfstyle stylize`: paint photographs, in one of four ways that the words and flags tell."""
 
 import functools
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from typing import Annotated, Any, NamedTuple, TypedDict
 
 import tyro
 
-from tfstyle.cli import flags, hub, paint
+from tfstyle.cli import flags, hub, output, paint
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import RECIPES, HubConfig, PaintConfig, recipe_with
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import stylize
 from tfstyle.painting.instant import Paintings
-from tfstyle.pictures import check_output_path, fitted, read_image, save_or_rescue
+from tfstyle.pictures import check_output_path, fitted, read_image
 from tfstyle.pictures.files import check_writable
 
 INSTANT = "instant"
@@ -43,9 +44,9 @@ class Stylize:
     """The photograph, and the painting or several. Or photographs and folders with some, and
     among them the name of a trained style (`tfstyle styles` lists them) or a network, .keras."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
-    """Picture to write; the suffix says which format. For several photographs a folder, made if it
-    does not exist, where each keeps its name. By a recipe, a record of settings and losses is
-    written beside the picture, as .json."""
+    """Picture to write; the suffix says which format; "-": stdout, as PNG. For several photographs
+    a folder, made if it does not exist, where each keeps its name. By a recipe, a record of
+    settings and losses is written beside the picture, as .json."""
     style: str | None = None
     """Trained style, or path of a network, .keras; all pictures are then photographs."""
     model: str | None = None
@@ -122,12 +123,16 @@ def _optimize(options, content, paintings, recipe):
     start_from, path = options.run.get("start_from"), options.run.get("animation")
     flags.check_quality(options.quality)
     inputs = (content, *paintings, start_from)
-    check_output_path(options.output, inputs=inputs)
-    check_writable(options.output.with_suffix(".json"))
+    record_path = None if options.output == output.STDOUT else options.output.with_suffix(".json")
+    output.check(options.output, inputs=inputs)
+    if record_path:
+        _check_record(record_path)
+    elif options.run.get("preview"):
+        raise ValueError("A `preview` needs a file to go to. Received: `-o -`.")
     if path is not None:
         check_output_path(path, (".gif", ".mp4"), inputs=(*inputs, options.output))
     photo, begin = (path and read_image(path) for path in (content, start_from))
-    check_output_path(options.output, size=fitted(photo.rgb.shape, recipe.size))
+    output.check(options.output, size=fitted(photo.rgb.shape, recipe.size))
     style = [read_image(path) for path in paintings]
     load_tensorflow()
     from tfstyle.optimize import callbacks
@@ -149,8 +154,7 @@ def _optimize(options, content, paintings, recipe):
         seed=seed,
         callbacks=watchers,
     )
-    save_or_rescue(picture, options.output, quality=options.quality)
-    print(options.output, flush=True)
+    output.deliver(picture, options.output, options.quality)
     record.record |= {
         "content": str(content),
         "style": [str(path) for path in paintings],
@@ -159,8 +163,24 @@ def _optimize(options, content, paintings, recipe):
         "seed": seed,
         "interrupted": interrupt.interrupted,
     }
-    record.save(options.output.with_suffix(".json"))
+    if record_path:
+        record.save(record_path)
     if interrupt.interrupted:
         print("stopped early; this is the picture so far", file=sys.stderr)
-        return 130
+        return interrupt.exit_code
     return 1 if animation and animation.error else 0
+
+
+def _check_record(path):
+    """Check that the record can be written, and replaces nothing but a record."""
+    check_writable(path)
+    if not path.exists():
+        return
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not (isinstance(found, dict) and {"recipe", "scales"} <= found.keys()):
+        raise ValueError(
+            f"The record of the run would replace '{path}', which is none. Choose another output."
+        )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfstyle.cli import flags
-from tfstyle.cli.main import report_errors
 from tfstyle.cli.photos import lines_on
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import TRAININGS, training_with
@@ -90,11 +89,6 @@ def run(arguments):
             "the same command goes on from there",
             file=sys.stderr,
         )
-        return 130
+        return interrupt.exit_code
     print(options.output)
     return 0
-
-
-def main():
-    """Run `tfstyle-train` and return the exit code."""
-    return report_errors("tfstyle-train", run, sys.argv[1:])

@@ -1,7 +1,6 @@
 """`tfstyle video`: paint a film with a trained style."""
 
 import dataclasses
-import signal
 import sys
 import time
 import warnings
@@ -53,15 +52,14 @@ def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if the film ends early."""
     options = parse(arguments)
     load_tensorflow()
-    from tfstyle.optimize.callbacks import clock
+    from tfstyle.optimize.callbacks import caught_signals, clock
     from tfstyle.painting.films import EndsEarly, stylize_video
 
-    begun, interrupted, shown = None, False, 0.0
+    begun, interrupted, shown = None, 0, 0.0
 
-    def interrupt(number, frame):
+    def interrupt(number):
         nonlocal interrupted
-        interrupted = True
-        signal.signal(signal.SIGINT, previous)  # a second Ctrl-C ends at once
+        interrupted = number
 
     def on_frame(done, total):
         nonlocal begun, shown
@@ -76,9 +74,8 @@ def run(arguments):
             sys.stderr.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
         return interrupted
 
-    previous = signal.signal(signal.SIGINT, interrupt)
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with caught_signals(interrupt), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", UserWarning)
             frames = stylize_video(
                 *options.words,
@@ -90,7 +87,6 @@ def run(arguments):
                 on_frame=on_frame,
             )
     finally:
-        signal.signal(signal.SIGINT, previous)
         if sys.stderr.isatty():
             sys.stderr.write("\n")
     print(options.output)
@@ -98,5 +94,5 @@ def run(arguments):
         print(f"tfstyle video: {warning.message}", file=sys.stderr)
     if interrupted:
         print(f"stopped early; the film has its first {frames} frames", file=sys.stderr)
-        return 130
+        return 128 + interrupted
     return 1 if any(issubclass(warning.category, EndsEarly) for warning in said) else 0

@@ -106,6 +106,23 @@ def test_what_is_drawn_follows_from_seed_and_position(paintings):
     np.testing.assert_array_equal(first, again)
 
 
+def test_a_gallery_keeps_to_its_record(paintings):
+    before = Gallery(paintings)
+    record, numbers = before.record(), [before.number(position) for position in range(20)]
+    assert len(record) == 40
+    for name in ("07.png", "20.png"):  # one that is drawn, one that is kept out
+        (paintings / name).unlink()
+    after = Gallery(paintings)
+    after.keep_to(record)
+    assert after.names == before.names
+    assert [after.number(position) for position in range(20)] == numbers
+    assert [read().name for read in after.unseen] == ["00.png"]
+    assert sorted(after.bad) == ["07.png", "20.png"]
+    (paintings / "08.png").write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"that are new or changed: 08\.png\."):
+        Gallery(paintings).keep_to(record)
+
+
 def test_crops_are_often_of_other_colors(paintings):
     gallery = Gallery(paintings)
     own = [

@@ -132,19 +132,21 @@ def test_record_holds_settings_losses_and_versions(tmp_path):
     assert {"tfstyle", "keras", "tensorflow", "python"} <= set(read["versions"])
 
 
-def test_stop_on_interrupt_keeps_the_picture_and_gives_the_signal_back():
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stop_on_interrupt_keeps_the_picture_and_gives_the_signal_back(number, exit_code):
     interrupt = callbacks.StopOnInterrupt()
-    before = signal.getsignal(signal.SIGINT)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
     class PressCtrlC(callbacks.Progress):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 2:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
 
     record = callbacks.Record()
     result = run(interrupt, record, PressCtrlC(io.StringIO()))
     assert interrupt.interrupted
+    assert interrupt.exit_code == exit_code
     assert len(record.record["scales"]) == 1
     assert len(record.record["scales"][0]["seconds"]) <= 4
     assert result.shape == (30, 40, 3)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import tfstyle
@@ -47,6 +48,65 @@ def test_a_reader_that_has_gone_is_no_error():
     run = subprocess.run([*command, "recipes"], stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (run.returncode, run.stderr) == (1, "")
+
+
+def test_a_command_is_loaded_where_ctrl_c_is_caught(run_without_tensorflow):
+    run_without_tensorflow("""
+        import tfstyle.cli.main
+        assert not {"numpy", "PIL", "tyro"} & {*sys.modules}
+    """)
+
+
+@pytest.fixture
+def fails(monkeypatch):
+    """Function that lets each command raise an error as it is loaded, and runs one."""
+
+    def run(error):
+        def load(name):
+            raise error
+
+        monkeypatch.setattr(cli.importlib, "import_module", load)
+        return cli.main(["stylize"])
+
+    return run
+
+
+def test_an_interrupt_in_the_first_second_is_one_line(fails, capsys):
+    assert fails(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "tfstyle stylize: interrupted\n"
+
+
+NODE = (
+    "Graph execution error:\n\nDetected at node a\n<stack traces unavailable>\nwrite failed [Op:S]"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            "not enough memory for this; smaller pictures",
+        ),
+        (MemoryError(), "There is not enough memory for this"),
+        (tf.errors.ResourceExhaustedError(None, None, NODE), "TensorFlow: write failed [Op:S]"),
+        (OSError(28, "No space left on device", "a.png"), "No space left on device: 'a.png'"),
+    ],
+)
+def test_errors_of_the_machine_are_one_line(fails, error, text, capsys, monkeypatch):
+    assert fails(error) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert text in said
+    monkeypatch.setenv("TFSTYLE_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        fails(error)
+
+
+@pytest.mark.parametrize("error", [TypeError("NoneType"), AttributeError("x"), KeyError("x")])
+def test_a_bug_shows_its_traceback(fails, error):
+    with pytest.raises(type(error)):
+        fails(error)
 
 
 def test_unknown_command_is_one_line_and_exit_code_2(capsys):
@@ -258,6 +318,27 @@ def test_help_recipes_and_styles_load_no_tensorflow(run_without_tensorflow, tmp_
     """)
 
 
+@pytest.mark.usefixtures("pictures")
+def test_stylize_does_not_replace_what_is_no_record(capsys):
+    Path("out.json").write_text('{"mine": 1}')
+    assert run_stylize("-o", "out.png") == 2
+    assert "would replace 'out.json', which is none. Choose" in capsys.readouterr().err
+    assert Path("out.json").read_text() == '{"mine": 1}'
+
+
+@pytest.mark.usefixtures("fake_vgg", "pictures")
+def test_stylize_replaces_an_older_record_and_writes_to_stdout(capsysbinary):
+    Path("out.json").write_text('{"recipe": {}, "scales": []}')
+    assert run_stylize("-o", "out.png") == 0
+    assert json.loads(Path("out.json").read_text())["scales"]
+    capsysbinary.readouterr()
+    before = set(Path().iterdir())
+    assert run_stylize("-o", "-") == 0
+    with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open("out.png")))
+    assert set(Path().iterdir()) == before
+
+
 # Trained styles
 
 
@@ -417,6 +498,7 @@ def test_names_are_never_twice_the_same():
         (["photo.png", "ripple", "-o", "a.png", "--seed", "3"], "style 'ripple' takes no --seed."),
         (["photo.png", "album/beach.jpg", "ripple", "-o", "a.png"], "`output` must be a folder"),
         (["album", "ripple", "-o", "a.jpg"], "`output` must be a folder for several."),
+        (["album", "ripple", "-o", "-"], "`-o -` takes one photograph. Received: 4."),
         (["gone.png", "ripple", "-o", "out.png"], "gone.png"),
         (["album/broken.jpg", "ripple", "-o", "out.png"], "broken.jpg"),
         (["photo.png", "ripple", "-o", "out.xyz"], "out.xyz"),
@@ -469,6 +551,15 @@ def test_stylize_takes_words_and_flags_in_any_order(arguments):
     job = parse(arguments.split())
     assert (job.content, job.style.name) == ([Path("photo.png")], "storm")
     assert (job.options.output, job.config.size) == (Path("out.png"), 40)
+
+
+@pytest.mark.usefixtures("album")
+def test_stylize_writes_a_trained_style_to_stdout(capsysbinary):
+    assert cli.main(["stylize", "photo.png", "ripple", "-o", "-"]) == 0
+    with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as picture:
+        expected = tfstyle.stylize("photo.png", "ripple")
+        np.testing.assert_allclose(levels(picture), levels(expected), atol=1)
+    assert not Path("-").exists()
 
 
 @pytest.mark.usefixtures("album")
@@ -555,19 +646,20 @@ def test_video_says_in_a_line_that_a_film_ends_early(film, capsys):
 
 
 @pytest.mark.usefixtures("film")
-def test_video_stopped_by_ctrl_c_keeps_what_is_painted(monkeypatch, capsys):
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_video_stopped_by_a_signal_keeps_what_is_painted(number, exit_code, monkeypatch, capsys):
     from tfstyle.painting.films import Painter
 
     class Interrupted(Painter):
         def __call__(self, frame):
             if self._frame is not None:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             return super().__call__(frame)
 
     monkeypatch.setattr("tfstyle.painting.films.Painter", Interrupted)
-    before = signal.getsignal(signal.SIGINT)
-    assert cli.main(["video", "film.gif", "ripple", "-o", "out.gif"]) == 130
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.getsignal(number)
+    assert cli.main(["video", "film.gif", "ripple", "-o", "out.gif"]) == exit_code
+    assert signal.getsignal(number) is before
     captured = capsys.readouterr()
     assert captured.out == "out.gif\n"
     assert "stopped early; the film has its first 2 frames" in captured.err

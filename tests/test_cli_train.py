@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.cli import train as command
+from tfstyle.cli import main as cli
 from tfstyle.cli.train import parse
 from tfstyle.config import TRAININGS, training_with
 from tfstyle.painting import zoo
@@ -39,16 +39,16 @@ def call(monkeypatch):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["tfstyle-train", *REQUIRED, *TINY, *arguments])
-        return command.main()
+        return cli.train()
 
     return call
 
 
 def test_help_loads_no_tensorflow(run_without_tensorflow):
     said = run_without_tensorflow("""
-        from tfstyle.cli.train import main
+        from tfstyle.cli.main import train
         sys.argv = ["tfstyle-train", "--help"]
-        main()
+        train()
     """)
     for flag in ("--style", "--config", "--init", "--devices", "--log-dir", "--sizes", "--xla"):
         assert flag in said
@@ -101,6 +101,22 @@ def test_train_stopped_by_ctrl_c_goes_on_and_tells_of_the_end(call, capsys, monk
     assert "pictures/s" in progress
     assert counted == "1 of 4 photographs could not be used:"
     assert named.startswith("  broken.jpg: ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_train_ended_by_sigterm_stops_after_the_step(call, capsys, monkeypatch):
+    def train(*args, callbacks, **kwargs):
+        (interrupt,), model = callbacks, SimpleNamespace(stop_training=False)
+        interrupt.set_model(model)
+        interrupt.on_train_begin()
+        signal.raise_signal(signal.SIGTERM)
+        assert model.stop_training
+        interrupt.on_train_end()
+        return SimpleNamespace(card={"training": {"steps_done": 1, "steps": 4}})
+
+    monkeypatch.setattr(training, "train", train)
+    assert call() == 143
+    assert "stopped at step 1 of 4; the same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from tfstyle.config import (
@@ -421,3 +422,14 @@ def test_train_config_rejects_what_no_run_could_use(fields, error, text):
 def test_train_config_takes_the_ends_of_ranges(fields):
     ((field, value),) = fields.items()
     assert getattr(TrainConfig(**fields), field) == value
+
+
+def test_configs_take_numpys_scalars():
+    given = {"steps": np.int64(7), "style_weight": np.float32(0.5), "scales": np.array([0.5, 1])}
+    recipe = recipe_with(**given)
+    assert recipe == recipe_with(steps=7, style_weight=0.5, scales=(0.5, 1.0))
+    assert type(recipe.steps) is int
+    assert TrainConfig(xla=np.bool_(True)).xla is True
+    json.loads(recipe.to_json())
+    with pytest.raises(TypeError, match="`steps` must be int"):
+        recipe_with(steps=np.float64(7.5))

@@ -571,3 +571,39 @@ def test_reading_waits_for_what_is_under_way():
     begun.wait()
     reading.close()
     assert ended.is_set()
+
+
+# Records
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "shards"])
+def test_a_record_keeps_order_and_names_what_is_gone(steps, tmp_path, kind):
+    def opened():
+        if kind == "zip":
+            with zipfile.ZipFile(tmp_path / "steps.zip", "w") as archive:
+                for path in steps.iterdir():
+                    archive.write(path, path.name)
+            return Photos(tmp_path / "steps.zip")
+        if kind == "shards":
+            (path,) = write_shards(Photos(steps), tmp_path / "shards", 1)
+            return Photos(path)
+        return Photos(steps)
+
+    before = opened()
+    record = before.record()
+    levels = [level(before, position) for position in range(12)]
+    (steps / "11.png").unlink()
+    after = opened()
+    after.keep_to(record)
+    assert after.record() == record
+    assert list(after.bad) == [before.names[11]]
+    again = [level(after, position) for position in range(12)]
+    assert [new for new, old in zip(again, levels, strict=True) if new != old] == [0]  # successor
+    (steps / "03.png").write_bytes(encoded(grey(30)) + b"more")
+    with pytest.raises(ValueError, match=r"photographs that are new or changed: .*3"):
+        opened().keep_to(record)
+
+
+def test_photos_expand_the_home_folder(steps, monkeypatch):
+    monkeypatch.setenv("HOME", str(steps.parent))
+    assert len(Photos("~/photos")) == 12

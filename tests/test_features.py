@@ -270,6 +270,21 @@ def test_load_network_rejects_weights_of_something_else(tmp_path, suffix):
         load_network("vgg19", path)
 
 
+def test_load_network_is_channels_last_whatever_keras_json_says(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        keras.applications, "VGG19", lambda **_: said.append(keras.config.image_data_format())
+    )
+    (tmp_path / "vgg.h5").touch()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        load_network("vgg19", tmp_path / "vgg.h5")
+        assert keras.config.image_data_format() == "channels_first"  # as it was
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert said == ["channels_last"]
+
+
 def test_load_network_says_where_to_put_what_cannot_be_downloaded(no_download):
     text = (
         r"vgg19 could not be downloaded \(URL fetch failure\)\. Save the file "

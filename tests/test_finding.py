@@ -204,6 +204,14 @@ def test_read_image_goes_by_what_a_file_holds(tmp_path, kind, suffix):
     assert read_size(tmp_path / f"a.{suffix}") == (20, 24)
 
 
+def test_heic_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.heic")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match=r"at most .* megapixels. Received: '.*a.heic'"):
+        read_image(tmp_path / "a.heic")
+
+
 def test_heic_without_pillow_heif_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))

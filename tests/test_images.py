@@ -16,6 +16,8 @@ from tfstyle.pictures import (
     Picture,
     check_output_path,
     read_image,
+    read_plain_jpeg,
+    read_small,
     resize,
     save_image,
     to_pil,
@@ -472,6 +474,28 @@ def test_read_image_rejects_truncated_files(tmp_path, levels, suffix):
     path.write_bytes(data[: len(data) * 2 // 3])
     with pytest.raises(ValueError, match=rf"half.{suffix}', which is cut short or damaged"):
         read_image(path)
+
+
+@pytest.mark.parametrize("lacking", [1, 2])
+def test_a_jpeg_that_lacks_only_its_end_is_read_with_a_word(tmp_path, levels, lacking):
+    path, data = tmp_path / "endless.jpg", encoded(Image.fromarray(levels), "jpeg")
+    path.write_bytes(data[:-lacking])
+    with pytest.warns(UserWarning, match=r"endless\.jpg' lacks JPEG's end marker, but no pixel\."):
+        found = read_image(path)
+    np.testing.assert_array_equal(found.rgb, read_image(data).rgb)
+    with pytest.warns(UserWarning, match="end marker"):
+        assert read_small(path, 16).size == read_small(data, 16).size
+    with pytest.warns(UserWarning, match="end marker"):
+        assert read_plain_jpeg(path).endswith(b"\xff\xd9")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("lacking", [3, 4, 6, 12, 100])
+def test_a_jpeg_that_lacks_pixels_is_refused(levels, lacking, options):
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "JPEG", **options)
+    with pytest.raises(ValueError, match="cut short or damaged"):
+        read_image(file.getvalue()[:-lacking])
 
 
 def test_read_image_rejects_small_pictures(tmp_path):

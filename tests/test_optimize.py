@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -191,3 +192,20 @@ for run in range(20):
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     sizes = [int(line) for line in run.stdout.split()]
     assert sizes[-1] < sizes[1] + 50
+
+
+def refused(callback=None, recipe="default"):
+    photo = np.zeros((20, 20, 3), np.float32)
+    return optimize_image(photo, [photo], recipe_with(recipe), callbacks=callback or ())
+
+
+def test_lbfgs_refuses_callbacks_of_the_learning_rate():
+    with pytest.raises(ValueError, match=r"no learning rate for ReduceLROnPlateau .*'adam'"):
+        refused(keras.callbacks.ReduceLROnPlateau())
+
+
+def test_optimize_image_refuses_to_be_shared_among_devices(monkeypatch):
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr("tensorflow.distribute.get_strategy", lambda: two)
+    with pytest.raises(RuntimeError, match=r"outside of the scope of the tf\.distribute strategy"):
+        refused(recipe="tutorial")

@@ -60,9 +60,9 @@ def floor_of(name):
     houses = [*houses.split(), "serving", "cli"]
     rooms = {
         "config": "checks looks recipe training painting presets",
-        "pictures": "files finding layouts opening reading writing colors ffmpeg",
+        "pictures": "files finding layouts jpeg_end opening reading writing colors ffmpeg",
         "losses": "gradients statistics norms equations codes terms",
-        "networks": "canvas layers generator any_style architectures features",
+        "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection doors films",
         "training": "devices data gallery run watching any_style feed_forward",

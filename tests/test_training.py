@@ -1,6 +1,7 @@
 """train(): files, going on, errors, precision, devices."""
 
 import base64
+import errno
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from PIL import Image
 from tfstyle.config import TrainConfig, training_with
 from tfstyle.training import devices as distribution
 from tfstyle.training import feed_forward as training
+from tfstyle.training import run as run_module
 from tfstyle.training.data import Photos
 from tfstyle.training.feed_forward import train
 from tfstyle.version import __version__
@@ -77,7 +79,7 @@ def train_once(tmp_path_factory, tiny_network):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setattr(training, "load_network", lambda *args: tiny_network)
-            network = train(style, "photos", output, callbacks=[watch], **arguments)
+            network = train(style, "photos", output, callbacks=watch, **arguments)
         return folder, network, watch.losses
 
     return run
@@ -176,7 +178,7 @@ def test_train_leaves_network_checkpoint_and_sheet(finished):
     names = {"both.keras", "both.training", "photos", *BOTH}
     assert {path.name for path in folder.iterdir()} == names
     kept = {path.name for path in (folder / "both.training").iterdir()}
-    assert kept == {"checkpoint.npz", "sheet.png"}
+    assert kept == {"checkpoint.npz", "photographs.json", "sheet.png"}
 
 
 def test_card_tells_styles_settings_and_losses(finished):
@@ -310,6 +312,68 @@ def no_training(monkeypatch):
     monkeypatch.setattr(training.StyleContentModel, "fit", fail)
 
 
+HOLD = """
+import fcntl, os, sys, time
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.usefixtures("folder", "no_training")
+def test_a_second_training_is_refused_while_the_first_lives():
+    Path("a.training").mkdir()
+    command = [sys.executable, "-c", HOLD, "a.training"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(
+            BlockingIOError, match=r"Another training writes to 'a\.training'\. Let"
+        ):
+            train("wave.png", "photos", "a.keras", **TINY)
+        first.kill()
+    with pytest.raises(pytest.fail.Exception, match="it was trained"):  # so it got that far
+        train("wave.png", "photos", "a.keras", **TINY)
+    with run_module.alone(Path("b.training")):
+        assert Path("b.training").is_dir()
+    assert not Path("b.training").exists()  # where nothing was written
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_full_disk_at_a_checkpoint_is_named(monkeypatch):
+    def savez(*args, **arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(OSError, match=r"No space left on device: 'a\.training/checkpoint\.npz'"):
+        train("wave.png", "photos", "a.keras", checkpoint_minutes=0, **TINY)
+    assert not Path("a.training").exists()
+
+
+@pytest.fixture
+def copied(finished, tmp_path, monkeypatch, fake_vgg):
+    """The current folder is a copy of that of the finished run."""
+    monkeypatch.chdir(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+@pytest.mark.usefixtures("no_training", "copied")
+def test_a_run_goes_on_without_a_photograph_that_is_gone():
+    Path("photos/photo2.jpg").unlink()
+    photos = Photos("photos")
+    network = train(BOTH, photos, "both.keras", **LONG)
+    assert photos.bad["photo2.jpg"] == "is gone since the training began"
+    counts = {"photographs": 8, "unusable_photographs": 3, "steps_done": 30}
+    assert network.card["training"].items() >= counts.items()
+
+
+@pytest.mark.usefixtures("no_training", "copied")
+@pytest.mark.parametrize("name", ["photo2.jpg", "photo9.jpg"])  # a changed one, a new one
+def test_a_run_on_other_photographs_is_refused(name):
+    Image.new("RGB", (70, 50)).save(Path("photos", name))
+    text = rf"'both\.training' holds a run on other photographs\. .* changed: {name}\. Delete it"
+    with pytest.raises(ValueError, match=text):
+        train(BOTH, "photos", "both.keras", **LONG)
+
+
 @pytest.mark.usefixtures("no_training", "fake_vgg")
 @pytest.mark.parametrize(
     ("changes", "text"),
@@ -331,16 +395,6 @@ def test_a_run_of_other_settings_in_the_folder_is_refused(
         arguments["init"] = shutil.copy("both.keras", tmp_path / "other.keras")
     with pytest.raises(ValueError, match=rf"'both\.training' holds .* settings: {text}\. Delete"):
         train(content="photos", output="both.keras", **arguments)
-
-
-@pytest.mark.usefixtures("no_training", "fake_vgg")
-def test_a_run_on_other_photographs_in_the_folder_is_refused(finished, monkeypatch, tmp_path):
-    folder, *_ = finished
-    monkeypatch.chdir(folder)
-    Image.open("wave.png").save(tmp_path / "one.png")
-    text = r"settings: content='1 photographs' \(there: '8 photographs'\)\."
-    with pytest.raises(ValueError, match=text):
-        train(BOTH, tmp_path, "both.keras", **LONG)
 
 
 @pytest.mark.usefixtures("no_training", "folder")

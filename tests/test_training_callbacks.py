@@ -40,7 +40,7 @@ def photos(tmp_path):
 @pytest.fixture
 def run(tmp_path):
     """A run of 800 steps at 32 px and 200 at 64 px that nothing has been done of."""
-    return Run(None, None, CONFIG, tmp_path / "a.keras", {}, 5.0)
+    return Run(None, {"photographs": None}, CONFIG, tmp_path / "a.keras", {}, 5.0)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 import io
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import tfstyle
 from tfstyle.config import PaintConfig
+from tfstyle.losses.terms import PictureTerm
 from tfstyle.networks.features import WeightsMissing
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
@@ -48,6 +50,17 @@ def test_stylize_takes_every_form_of_picture(photo, painting, form):
 @pytest.mark.usefixtures("fake_vgg")
 def test_stylize_with_size_none_keeps_the_photographs_size(photo, painting):
     assert tfstyle.stylize(photo, painting, **(FAST | {"size": None})).size == (48, 36)
+
+
+@pytest.mark.usefixtures("fake_vgg")
+def test_stylize_takes_one_callback_and_one_term_alone(photo, painting):
+    losses = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: losses.append(logs["darkness"])
+    )
+    darkness = PictureTerm("darkness", 1.0, keras.ops.mean)
+    tfstyle.stylize(photo, painting, callbacks=watch, terms=darkness, **FAST)
+    assert len(losses) == FAST["steps"]
 
 
 @pytest.mark.usefixtures("fake_vgg")
@@ -158,6 +171,38 @@ def test_stylize_refuses_bad_input(photo, painting, arguments, error, text, monk
     monkeypatch.setattr("tfstyle.networks.features.load_network", too_late)
     with pytest.raises(error, match=text):
         tfstyle.stylize(photo, **({"style": painting} | arguments))
+
+
+@pytest.fixture(params=["channels_first", "float16"])
+def keras_json(request):
+    """Function that lets Keras' settings be what a user may have in keras.json."""
+    layout, floats = keras.config.image_data_format(), keras.config.floatx()
+
+    def set_to(layout="channels_last", floats="float32"):
+        keras.config.set_image_data_format(layout)
+        keras.config.set_floatx(floats)
+        zoo._load.cache_clear()
+
+    yield lambda: set_to(**{"layout" if "_" in request.param else "floats": request.param})
+    set_to(layout, floats)
+
+
+@pytest.mark.usefixtures("fake_vgg", "tiny_zoo")
+@pytest.mark.parametrize(
+    ("style", "options"),
+    [
+        ("ripple", {}),
+        (None, FAST),
+        (None, FAST | {"recipe": "tutorial", "pooling": "average", "style_weight": 1e4}),
+    ],
+)
+def test_stylize_paints_the_same_whatever_keras_json_says(
+    photo, painting, keras_json, style, options
+):
+    expected = tfstyle.stylize(photo, style or painting, **options)
+    keras_json()
+    result = tfstyle.stylize(photo, style or painting, **options)
+    np.testing.assert_allclose(np.float32(result), np.float32(expected), atol=1)
 
 
 # Trained styles

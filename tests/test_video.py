@@ -271,9 +271,17 @@ def test_stylize_video_keeps_how_often_a_gif_plays(gif, tmp_path, often):
 def test_stylize_video_keeps_a_film_that_is_to_be_the_output(make_film, tmp_path):
     film = tmp_path / "film.mp4"
     film.write_bytes(make_film().read_bytes())
-    with pytest.raises(ValueError, match="must be another file than what the run reads"):
+    with pytest.raises(ValueError, match="must be another file"):
         stylize_video(film, "ripple", film)
     assert film.read_bytes() == make_film().read_bytes()
+
+
+def test_stylize_video_follows_a_link(gif, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "link.gif").symlink_to("real.gif")
+    stylize_video("~/noise.gif", "ripple", "~/link.gif")
+    assert (tmp_path / "link.gif").is_symlink()
+    assert len(gif_of(tmp_path / "real.gif")[1]) == 5
 
 
 def test_stylize_video_writes_a_gif_as_a_film(gif, ffmpeg, look, tmp_path):

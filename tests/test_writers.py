@@ -45,8 +45,9 @@ def hollow(monkeypatch):
 def checkpoint(path):
     weights = types.SimpleNamespace(variables=[np.zeros(3)])
     model = types.SimpleNamespace(stylizer=weights, optimizer=weights)
-    photos, output = types.SimpleNamespace(bad={}), path.parent.with_suffix(".keras")
-    Run(model, photos, training_with(), output, {}, 5).save()
+    photos = types.SimpleNamespace(bad={}, record=list)
+    output = path.parent.with_suffix(".keras")
+    Run(model, {"photographs": photos}, training_with(), output, {}, 5).save()
 
 
 def report(path):

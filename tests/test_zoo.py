@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import tfstyle
+from tfstyle.networks.features import load_network
 from tfstyle.painting import zoo
 
 FOLDER = zoo.FOLDER
@@ -163,3 +164,12 @@ def test_shipped_styles_have_names_of_their_own():
 def test_stylize_names_the_styles_that_are_near(name, text):
     with pytest.raises(FileNotFoundError, match=text):
         tfstyle.stylize("photo.jpg", name)
+
+
+def test_a_process_forked_after_the_start_is_refused(tiny_styles, monkeypatch):
+    network = zoo.load(tiny_styles / "ripple.keras")
+    assert zoo.load(tiny_styles / "ripple.keras") is network
+    monkeypatch.setattr("tfstyle.networks.process.os.getpid", lambda: -1)
+    for load in (lambda: zoo.load(tiny_styles / "ripple.keras"), load_network):
+        with pytest.raises(RuntimeError, match="forked off one in which TensorFlow had begun"):
+            load()

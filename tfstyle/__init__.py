@@ -3,10 +3,10 @@
 import importlib
 
 from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
-from tfstyle.painting.doors import stylize
 from tfstyle.version import __version__
 
-_LOADED_WHEN_ASKED_FOR = {  # they load Keras
+_LOADED_WHEN_ASKED_FOR = {  # they take a while, or load Keras
+    "stylize": "tfstyle.painting.doors",
     "stylize_video": "tfstyle.painting.films",
     "train": "tfstyle.training.feed_forward",
 }

@@ -57,7 +57,7 @@ class StyleContentModel(keras.Model):
             names += [name for term in self.terms for name in term.names if name not in names]
         self.style_targets = None
         self.content_targets = self.photographs = None
-        self._latest = {name: keras.metrics.Mean(name) for name in names}
+        self._latest = {name: keras.metrics.Mean(name, dtype="float32") for name in names}
         self.built = True
 
     def set_style(self, images, weights=None):

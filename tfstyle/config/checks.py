@@ -5,6 +5,11 @@ import math
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
+def as_list(values):
+    """Return a list of values; a single one, which cannot be gone through, alone."""
+    return list(values) if hasattr(values, "__iter__") else [values]
+
+
 def check_types(config):
     for field, hint in get_type_hints(type(config)).items():
         object.__setattr__(config, field, checked(field, getattr(config, field), hint))
@@ -41,7 +46,9 @@ def with_fields(config, **fields: Any):
 
 
 def checked(field, value, hint):
-    """Return `value` as the type `hint`, or say why it is none."""
+    """Return `value` as the type `hint`, or say why it is none; NumPy's scalars are Python's."""
+    if getattr(value, "shape", None) == ():
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"`{field}` must be finite. Received: {field}={value}.")
     choices = get_args(hint)

@@ -1,5 +1,6 @@
 """The loss network: named layers of a VGG, frozen. Alone knows BGR and ImageNet's means."""
 
+import contextlib
 import functools
 import os
 import time
@@ -11,6 +12,7 @@ from keras import ops
 
 from tfstyle.config import LAYERS
 from tfstyle.losses.gradients import with_gradient
+from tfstyle.networks.process import refuse_fork
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
 
@@ -36,9 +38,11 @@ def load_network(name="vgg19", weights=None):
         ValueError: If `name` is unknown or the file does not hold that network.
         FileNotFoundError: If the file is missing.
         WeightsMissing: If the weights could not be downloaded.
+        RuntimeError: In a process forked off one that had computed, see `refuse_fork`.
 
     Source: Simonyan and Zisserman (2014), https://arxiv.org/abs/1409.1556.
     """
+    refuse_fork()
     if name not in LAYERS:
         raise ValueError(f"`network` must be one of {tuple(LAYERS)}. Received: {name!r}.")
     application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[name]
@@ -46,7 +50,8 @@ def load_network(name="vgg19", weights=None):
     path = weights or os.environ.get(variable)
     if not path:
         try:
-            return application(include_top=False, weights="imagenet")
+            with channels_last():
+                return application(include_top=False, weights="imagenet")
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise WeightsMissing(
                 f"The ImageNet weights of {name} could not be downloaded ({error}). Save the file "
@@ -57,11 +62,23 @@ def load_network(name="vgg19", weights=None):
         origin = "" if weights else f" (named by {variable})"
         raise FileNotFoundError(f"There is no file {str(path)!r}{origin} with weights of {name}.")
     try:
-        return application(include_top=False, weights=str(path))
+        with channels_last():
+            return application(include_top=False, weights=str(path))
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{str(path)!r} does not hold {name} without its classifier in Keras' layout: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def channels_last():
+    """Let Keras' own networks come in the layout of pictures here, whatever `keras.json` says."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 @functools.cache
@@ -77,7 +94,7 @@ def fastest_precision():
 
     def seconds(x, kernel):
         begun = time.perf_counter()
-        float(ops.conv(x, kernel, padding="same")[0, 0, 0, 0])
+        float(_convolution(x, kernel)[0, 0, 0, 0])
         return time.perf_counter() - begun
 
     operands = {
@@ -154,9 +171,9 @@ class FeatureExtractor(keras.layers.Layer):
             if name in self._convolutions:
                 x = _frozen_convolution(x, *self._convolutions[name])
             elif self.pooling == "max":
-                x = ops.max_pool(x, 2, 2)
+                x = ops.max_pool(x, 2, 2, data_format="channels_last")
             else:
-                x = ops.average_pool(x, 2, 2)
+                x = ops.average_pool(x, 2, 2, data_format="channels_last")
             if name in wanted:
                 features[name] = x
         return features
@@ -173,13 +190,17 @@ def _turned_convolution(upstream, y, x, kernel, bias, turned):
     on a CPU this runs faster than the general gradient, and no gradient of the weights is ever
     prepared.
     """
-    return ops.conv(ops.where(y > 0, upstream, 0), turned, padding="same")
+    return _convolution(ops.where(y > 0, upstream, 0), turned)
 
 
 @with_gradient(_turned_convolution)
 def _frozen_convolution(x, kernel, bias, turned):
     """Convolve 3×3 with ReLU; its gradient reaches the features alone."""
-    return ops.relu(ops.conv(x, kernel, padding="same") + bias)
+    return ops.relu(_convolution(x, kernel) + bias)
+
+
+def _convolution(x, kernel):
+    return ops.conv(x, kernel, padding="same", data_format="channels_last")
 
 
 def _check_convolution(layer):

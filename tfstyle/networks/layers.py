@@ -120,11 +120,12 @@ class Convolution(keras.layers.Layer):
 
     def call(self, x, normalize=None):
         if self.upsample:
-            x = ops.conv(_extend(x, 1, mirror=False), self.kernel_at_small_size())
+            kernel = self.kernel_at_small_size()
+            x = ops.conv(_extend(x, 1, mirror=False), kernel, data_format="channels_last")
             x = depth_to_space(x, 2)
         else:
             x = _extend(x, self.kernel_size // 2) if self.kernel_size > 1 else x
-            x = ops.conv(x, self.kernel, self.strides)
+            x = ops.conv(x, self.kernel, self.strides, data_format="channels_last")
         if self.norm is None:
             x = x + self.bias
         else:

@@ -1,5 +1,6 @@
 """What one sees of a run: progress, previews, an animation, a record."""
 
+import contextlib
 import importlib
 import io
 import json
@@ -35,25 +36,54 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
-class StopOnInterrupt(keras.callbacks.Callback):
-    """Let Ctrl-C end a run after the step it is in, so that the picture so far is kept.
+@contextlib.contextmanager
+def caught_signals(stop):
+    """Call a function with the number of the first Ctrl-C (SIGINT) or SIGTERM in the block.
 
-    A second Ctrl-C interrupts at once. To be used from the main thread.
+    What follows is as it was outside. To be used from the main thread.
+    """
+
+    def caught(number, frame):
+        restore()
+        stop(number)
+
+    def restore():
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, caught)
+        yield
+    finally:
+        restore()
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Let Ctrl-C and SIGTERM end a run after the step it is in, so that what it did is kept.
+
+    A second one ends it at once. To be used from the main thread.
+
+    Attributes:
+        interrupted: Whether one came.
+        exit_code: What a process that was ended so exits with: 130, or 143 after SIGTERM.
     """
 
     def __init__(self):
         super().__init__()
-        self.interrupted = False
+        self.interrupted, self.exit_code = False, 128 + signal.SIGINT
 
     def on_train_begin(self, logs=None):
-        self._previous = signal.signal(signal.SIGINT, self._stop)
+        self._signals = contextlib.ExitStack()
+        self._signals.enter_context(caught_signals(self._stop))
 
     def on_train_end(self, logs=None):
-        signal.signal(signal.SIGINT, self._previous)
+        self._signals.close()
 
-    def _stop(self, number, frame):
+    def _stop(self, number):
         self.interrupted = self.model.stop_training = True
-        signal.signal(signal.SIGINT, self._previous)
+        self.exit_code = 128 + number
 
 
 class _ByScale(keras.callbacks.Callback):

@@ -1,10 +1,12 @@
 """Painting one picture by optimization: coarse to fine, with Adam or L-BFGS."""
 
 import functools
+import sys
 
 import keras
 import numpy as np
 
+from tfstyle.config.checks import as_list
 from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import PIXELS, Canvas
@@ -12,6 +14,7 @@ from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_
 from tfstyle.optimize.callbacks import StopOnNaN
 from tfstyle.pictures import resize
 
+RATES = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 MIN_SIDE = 16  # of what VGG's four poolings leave at least one pixel
 
 
@@ -37,8 +40,8 @@ def optimize_image(
             recipe that starts from "instant", the photograph where none is given.
         terms: `tfstyle.losses.Term`s to ask for beside the recipe's.
         seed: Seed of the noise that a recipe starts from.
-        callbacks: Keras callbacks; `fit`, or an L-BFGS run that calls them in the same way, goes
-            through them once for each scale.
+        callbacks: Keras callbacks, or one; `fit`, or an L-BFGS run that calls them in the same
+            way, goes through them once for each scale.
 
     Returns:
         Float32 array of the shape of `content`. A run that a callback stopped by
@@ -46,9 +49,12 @@ def optimize_image(
 
     Raises:
         FloatingPointError: If the loss stops being a number.
+        ValueError: If a callback would change the learning rate of L-BFGS, which has none.
+        RuntimeError: In the scope of a `tf.distribute` strategy of several devices.
     """
+    callbacks, terms = as_list(callbacks), [*terms_of(recipe), *as_list(terms)]
+    _check_run(recipe, callbacks)
     height, width = content.shape[:2]
-    terms = [*terms_of(recipe), *terms]
     network = load_network(recipe.network, recipe.network_weights)
     precision = fastest_precision() if recipe.precision == "auto" else recipe.precision
 
@@ -83,6 +89,22 @@ def optimize_image(
         if model.stop_training:
             break
     return resize(picture, (height, width))
+
+
+def _check_run(recipe, callbacks):
+    """Refuse what would fail after the loss network was loaded, and with a worse message."""
+    for callback in callbacks:
+        if recipe.optimizer == "lbfgs" and isinstance(callback, RATES):
+            raise ValueError(
+                f"L-BFGS has no learning rate for {type(callback).__name__} to change. "
+                "Leave it out, or choose optimizer='adam'."
+            )
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow and tensorflow.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise RuntimeError(
+            "A picture is optimized on one device. Call this outside of the scope of the "
+            "tf.distribute strategy; trained styles and `train` may be called in it."
+        )
 
 
 def _start(content, recipe, seed):

@@ -45,7 +45,7 @@ def stylize(
         start_from: Picture to start from, in any of these forms. Default: what the recipe says.
         terms: What else the picture is asked to be: `tfstyle.losses.Term`s beside the recipe's.
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
-        callbacks: Keras callbacks, such as `tfstyle.optimize.callbacks.Progress()`.
+        callbacks: Keras callbacks, or one, such as `tfstyle.optimize.callbacks.Progress()`.
         **overrides: Fields of `Recipe` by name: `size=1024, steps=51`. `size=None` keeps the
             photograph's own size. For a trained style and "instant", fields of
             `tfstyle.config.PaintConfig`: `strength=0.8, stroke_size=1.5`; there the photograph's

@@ -15,7 +15,7 @@ from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
 from tfstyle.pictures import check_output_path, colors, ffmpeg, resize, to_pil
-from tfstyle.pictures.files import local, writing
+from tfstyle.pictures.files import local, temporary_beside, writing
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
 GIF_FPS = 50  # a GIF's frames last whole hundredths of a second, and browsers slow down one
@@ -61,11 +61,11 @@ def stylize_video(
         OSError: If the film cannot be written, such as on a full disk.
         ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
     """
+    paintings = style if isinstance(style, (list, tuple)) else [style]
+    output = check_output_path(output, SUFFIXES, inputs=[source, *paintings])
     source, config = local(source), config or PaintConfig()
     if not source.is_file():
         raise FileNotFoundError(f"There is no film '{source}'.")
-    styles = style if isinstance(style, (list, tuple)) else [style]
-    output = check_output_path(output, SUFFIXES, inputs=[source, *styles])
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
     style = style_for(style)
@@ -238,12 +238,9 @@ def _name_left_out(film, output):
 
 def _cut_sound(path, seconds):
     """End the sound of a film where its frames end."""
-    whole = path.with_name(f"{path.stem}_{path.suffix}")
-    os.replace(path, whole)
-    try:
-        ffmpeg.cut(whole, path, seconds)
-    finally:
-        whole.unlink()
+    with temporary_beside(path) as cut:
+        ffmpeg.cut(path, cut, seconds)
+        os.replace(cut, path)
 
 
 def _write_gif(path, pictures, film):

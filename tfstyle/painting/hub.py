@@ -71,7 +71,7 @@ def version_folder(path):
     Raises:
         ValueError: If TensorFlow cannot open a path like that.
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if not (folder / FILE).is_file() and folder.is_dir():
         versions = [path for path in folder.iterdir() if path.name.isdecimal()]
         folder = max(versions, key=lambda path: int(path.name), default=folder)
@@ -167,7 +167,7 @@ class HubPainter:
             result = self._function(*map(tf.constant, arrays))
         except (TypeError, ValueError, tf.errors.OpError) as error:
             raise ValueError(
-                f"'{self.handle}' cannot paint these pictures: {_line(error)}"
+                f"'{self.handle}' cannot paint these pictures: {first_line(error)}"
             ) from error
         stylized = np.asarray(tf.nest.flatten(result)[0])
         if stylized.ndim != 4 or len(stylized) != 1 or stylized.shape[-1] != 3:
@@ -244,7 +244,7 @@ def _load(place, time):
         loaded = open_folder(folder)
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise ValueError(
-            f"The SavedModel in '{folder}' cannot be loaded: {_line(error)}"
+            f"The SavedModel in '{folder}' cannot be loaded: {first_line(error)}"
         ) from error
     return HubPainter(place, loaded)
 
@@ -256,8 +256,8 @@ def _tensorflow_hub():
             import tensorflow_hub
     except Exception as error:  # what it needs raises anything where versions do not fit
         raise ImportError(
-            f"TensorFlow Hub cannot be imported ({_line(error)}). Install it, and the setuptools "
-            "that it needs, with: pip install 'tfstyle[hub]'"
+            f"TensorFlow Hub cannot be imported ({first_line(error)}). Install it, and the "
+            "setuptools that it needs, with: pip install 'tfstyle[hub]'"
         ) from error
     return tensorflow_hub
 
@@ -272,13 +272,13 @@ def _fetch(hub, address):
         )
         name = hashlib.sha1(address.encode()).hexdigest()
         raise OSError(
-            f"'{address}' could not be downloaded ({_line(error)}). Unpack it to "
+            f"'{address}' could not be downloaded ({first_line(error)}). Unpack it to "
             f"'{os.path.join(cache, name)}', in the cache that TFHUB_CACHE_DIR names, or give its "
             "folder as `model`."
         ) from error
 
 
-def _line(error):
-    """Say in a line what an error says, without TensorFlow's preamble on graphs."""
+def first_line(error):
+    """Say in a line what an error of TensorFlow says, without its preamble on graphs."""
     text = str(error).rpartition("<stack traces unavailable>\n")[2].strip()
     return (text or type(error).__name__).splitlines()[0]

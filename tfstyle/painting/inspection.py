@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfstyle.config import LAYERS
 from tfstyle.losses import gram_matrix
-from tfstyle.networks.features import FeatureExtractor
+from tfstyle.networks.features import FeatureExtractor, channels_last
 from tfstyle.pictures import resize, to_pil
 
 
@@ -104,14 +104,16 @@ def top_classes(rgb, weights, count=5, name="vgg19"):
         raise FileNotFoundError(f"There is no file {str(weights)!r} with weights of {name}.")
     application = getattr(keras.applications, name.upper())
     try:
-        classifier = application(include_top=True, weights=str(weights))
+        with channels_last():
+            classifier = application(include_top=True, weights=str(weights))
     except (ValueError, OSError) as error:
         raise ValueError(
             f"{str(weights)!r} does not hold {name} with its classifier in Keras' layout: {error}"
         ) from error
     pixels = resize(rgb, classifier.input_shape[1:3])[np.newaxis] * 255
     imagenet = keras.applications.imagenet_utils
-    probabilities = ops.convert_to_numpy(classifier(imagenet.preprocess_input(pixels)))
+    pixels = imagenet.preprocess_input(pixels, data_format="channels_last")
+    probabilities = ops.convert_to_numpy(classifier(pixels))
     try:
         named = imagenet.decode_predictions(probabilities, top=count)[0]
         return [(label.replace("_", " "), float(share)) for _, label, share in named]

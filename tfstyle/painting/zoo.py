@@ -88,7 +88,8 @@ def find(style):
         return styles()[str(style)]
     if str(style) == "any":
         return styles_of(ANY)[0]
-    return styles_of(style)[0] if Path(style).suffix == ".keras" else None
+    path = Path(style).expanduser()
+    return styles_of(path)[0] if path.suffix == ".keras" else None
 
 
 def paints_any(path):
@@ -134,7 +135,14 @@ def _near(word):
 
 
 def load(path):
-    """Load a network, once as long as its file stays the same."""
+    """Load a network, once as long as its file stays the same.
+
+    Raises:
+        RuntimeError: In a process forked off one that had computed, see `refuse_fork`.
+    """
+    from tfstyle.networks.process import refuse_fork
+
+    refuse_fork()
     path = Path(path).resolve()
     return _load(path, path.stat().st_mtime_ns)
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tfstyle.pictures.files import refuse_special
+from tfstyle.pictures.jpeg_end import with_end
 from tfstyle.pictures.layouts import UnreadableError, check_layout
 
 # Pillow's, and of these what it was built with; HEIC is left to pillow-heif.
@@ -77,7 +78,7 @@ def decode(opened, name, short_side=None, *, load=True):
                 image.draft(None, (short_side, short_side))
             if load:
                 with _libtiff_silenced(image) as said:
-                    image.load()
+                    image = _loaded(image, name)
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"A picture must have at most {2e-6 * Image.MAX_IMAGE_PIXELS:.0f} megapixels. "
@@ -98,6 +99,25 @@ def decode(opened, name, short_side=None, *, load=True):
     if load and said:
         warnings.warn(f"{name} is damaged in places ({said[0].rstrip('.')}).", stacklevel=4)
     return image
+
+
+def _loaded(image, name):
+    """Return a picture with its pixels; a JPEG that lacks only its end marker, with a word."""
+    try:
+        image.load()
+        return image
+    except OSError:
+        if image.format != "JPEG":
+            raise
+        image.fp.seek(0)
+        whole = with_end(image.fp.read())
+        if whole is None:
+            raise
+    warnings.warn(f"{name} lacks JPEG's end marker, but no pixel.", stacklevel=5)
+    mended = Image.open(io.BytesIO(whole), formats=["JPEG"])
+    mended.draft(None, image.size)  # reduced, where that one was to be
+    mended.load()
+    return mended
 
 
 @contextlib.contextmanager
@@ -143,12 +163,13 @@ def _identify(opened, name):
     if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
         return Image.open(opened, formats=READ_FORMATS)
     try:
-        from pillow_heif import HeifImageFile
+        from pillow_heif import register_heif_opener
     except ImportError as error:
         raise UnreadableError(
             f"HEIC needs pillow-heif: pip install 'tfstyle[heic]'. Received: {name}."
         ) from error
-    return HeifImageFile(opened)
+    register_heif_opener()
+    return Image.open(opened, formats=["HEIF"])
 
 
 def orientation(image):

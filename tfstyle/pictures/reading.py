@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from tfstyle.pictures.jpeg_end import END
 from tfstyle.pictures.layouts import with_alpha, with_true_levels
 from tfstyle.pictures.opening import decode, describe, open_source, orientation, pillow_silenced
 
@@ -147,7 +148,7 @@ def read_plain_jpeg(source, max_side=None):
     if not (fits and plain and orientation(image) == 1):
         return None
     decode(image, name)  # is it whole?
-    return content
+    return content if content.endswith(END) else content + END  # other decoders want one
 
 
 def _load(opened, name, short_side=None):

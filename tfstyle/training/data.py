@@ -43,6 +43,7 @@ class Photos:
         names: Name of each photograph.
         passed_over: What else there is in the folder or zip, in a line of words.
         read: Function from a photograph's number to its path or encoded bytes.
+        size: Function from its number to its size in bytes; None where that is not known.
         bad: `{name: reason}` of photographs that could not be used so far.
 
     Raises:
@@ -53,7 +54,7 @@ class Photos:
 
     def __init__(self, source, cache_mb=0):
         self.source, self.cache_mb = str(source), cache_mb
-        found, self.read = _open_source(source)
+        found, self.read, self.size = _open_source(source)
         self.names, self.passed_over = found.photos, str(found)
         if not self.names:
             raise FileNotFoundError(
@@ -65,6 +66,36 @@ class Photos:
 
     def __len__(self):
         return len(self.names)
+
+    def record(self):
+        """Return what tells these photographs from others: pairs of name and size."""
+        return [[name, self.size(number)] for number, name in enumerate(self.names)]
+
+    def keep_to(self, record):
+        """Be the photographs of a record, in their order; those that are gone become `bad`.
+
+        Args:
+            record: What `record` returned earlier.
+
+        Raises:
+            ValueError: If there are photographs that the record does not know.
+        """
+        here = self.record()
+        known = {(name, size) for name, size in record}
+        others = [name for name, size in here if (name, size) not in known]
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            raise ValueError(
+                f"'{self.source}' holds photographs that are new or changed: {others[0]}{more}."
+            )
+        if here == record:
+            return
+        number = {name: number for number, name in enumerate(self.names)}
+        names, read = [name for name, _ in record], self.read
+        self.names, self.read = names, lambda place: read(number[names[place]])
+        self.size = lambda place: record[place][1]
+        gone = [name for name in names if name not in number]
+        self.bad |= dict.fromkeys(gone, "is gone since the training began")
 
     @property
     def reads(self):
@@ -244,18 +275,27 @@ def write_shards(photos, folder, shards=16):
 
 
 def _open_source(source):
-    """Return the photographs found and a function from number to path or bytes."""
+    """Return the photographs found, and functions from number to path or bytes, and to size in
+    bytes."""
     path = local(source)
     if path.is_dir():
         shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
         if shards:
             return _open_shards(shards)
         found = find_photos(path)
-        return found, lambda number: path / found.photos[number]
+
+        def file(number):
+            return path / found.photos[number]
+
+        return found, file, lambda number: _size(file(number))
     if path.is_file() and zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
         found = choose_photos(name for name in archive.namelist() if not name.endswith("/"))
-        return found, lambda number: archive.read(found.photos[number])
+
+        def size(number):
+            return archive.getinfo(found.photos[number]).file_size
+
+        return found, lambda number: archive.read(found.photos[number]), size
     if path.is_file() and ".tfrecord" in path.name:
         return _open_shards([path])
     if path.exists():
@@ -265,6 +305,13 @@ def _open_source(source):
     if str(source).count("/") == 1 and not path.parent.exists():
         return _open_tfds(str(source))
     raise FileNotFoundError(f"There is no file or folder '{source}' with photographs.")
+
+
+def _size(path):
+    try:
+        return path.stat().st_size
+    except OSError:  # it went away, or is a link that leads nowhere
+        return None
 
 
 def _open_shards(paths):
@@ -295,7 +342,7 @@ def _open_shards(paths):
         raise ValueError("the record has no feature 'image/encoded' or 'image'")
 
     names = [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)]
-    return Found(names, {}), read
+    return Found(names, {}), read, lambda number: places[number][2]
 
 
 def _open_tfds(name):
@@ -309,7 +356,7 @@ def _open_tfds(name):
     undecoded = {"image": tfds.decode.SkipDecoding()}
     records = tfds.data_source(name, split="train", decoders=undecoded)
     names = [f"{name}#{number}" for number in range(len(records))]
-    return Found(names, {}), lambda number: records[number]["image"]
+    return Found(names, {}), lambda number: records[number]["image"], lambda number: None
 
 
 def _examples(photos, numbers):

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from tfstyle.config import training_with
+from tfstyle.config.checks import as_list
 from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS, AnyNet
@@ -21,7 +22,7 @@ from tfstyle.training.any_style import AnySheet, AnyStyleModel
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
 from tfstyle.training.gallery import Gallery
-from tfstyle.training.run import Run
+from tfstyle.training.run import Run, alone, folder_of, keep_to_records
 from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
 from tfstyle.version import __version__
 
@@ -66,7 +67,7 @@ def train(
             same files; only the first writes.
         checkpoint_minutes: Time between checkpoints.
         log_dir: Folder for TensorBoard. Default: none is written.
-        callbacks: Keras callbacks.
+        callbacks: Keras callbacks, or one.
         **fields: Fields of `TrainConfig` by name: `steps=500, architecture="full"`.
 
     Returns:
@@ -75,14 +76,18 @@ def train(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a value cannot be used, or the folder holds a run of other settings.
+        ValueError: If a value cannot be used, or the folder holds a run of other settings or on
+            other photographs; of those that it began with, some may be gone.
+        BlockingIOError: If another training with this output is under way.
+        OSError: If the checkpoint or the network cannot be written, such as on a full disk.
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
     """
     config = training_with(config, **fields)
     output = check_output_path(output, (".keras",), inputs=[init])
     for folder in filter(None, (output.with_suffix(".training"), log_dir)):
         check_folder_writable(folder)
-    paths = [Path(path) for path in (style if isinstance(style, (list, tuple)) else [style])]
+    styles = style if isinstance(style, (list, tuple)) else [style]
+    paths = [Path(path).expanduser() for path in styles]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:
         raise ValueError(
@@ -101,57 +106,60 @@ def train(
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
     examples = validation or photos
     examples = examples if isinstance(examples, Photos) else Photos(examples)
-    # A cluster wants to be met before TensorFlow computes anything.
-    strategy = strategy_for(devices, config.batch_size)
-    network = load_network(config.network, config.network_weights)
-    precision = fastest_precision() if config.precision == "auto" else config.precision
+    seen = {"photographs": photos} | ({"paintings": gallery} if gallery else {})
+    with alone(folder_of(output)):
+        keep_to_records(seen, folder_of(output))
+        # A cluster wants to be met before TensorFlow computes anything.
+        strategy = strategy_for(devices, config.batch_size)
+        network = load_network(config.network, config.network_weights)
+        precision = fastest_precision() if config.precision == "auto" else config.precision
 
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        keras.utils.set_random_seed(config.seed)
-        generator = _generator(config, paths, precision, init)
-        replicas = strategy.num_replicas_in_sync if strategy else 1
-        model = _model(config, network, generator, precision, paintings, replicas)
-    identity = _identity(config, precision, gallery, paintings, photos, init)
-    run = Run(model, photos, config, output, identity, checkpoint_minutes)
-    run.restore()
-    watchers = [
-        *callbacks,
-        run,
-        BatchNaN(run, photos),
-        TrainingProgress(run),
-        AnySheet(run, examples, gallery) if gallery else Sheet(run, examples),
-    ]
-    if log_dir:
-        watchers.append(TensorBoard(run, log_dir))
-    for size, last in run.phases:
-        if run.step >= last:
-            continue
-        dataset = batches(
-            photos,
-            size,
-            config.content_size,
-            config.batch_size,
-            first=run.step,
-            seed=config.seed,
-            num_styles=len(paths),
-            gallery=gallery and (gallery, config.painting_size),
-        )
-        steps = last - run.step
-        # Trace anew for each size: a second trace would leave the sizes open, and round otherwise
-        # than a run that goes on from there.
-        model.train_function = None
-        model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
-        if model.stop_training:
-            break
-    run.save()
-    if gallery:
-        photos.bad |= {f"painting {name}": reason for name, reason in gallery.bad.items()}
-    generator = _in_float32(generator)
-    generator.card = _card(config, paths, about, generator, gallery, photos, run)
-    if run.done and run.writes:
-        with writing(output) as temporary:
-            generator.save(temporary)
-    return generator
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            keras.utils.set_random_seed(config.seed)
+            generator = _generator(config, paths, precision, init)
+            replicas = strategy.num_replicas_in_sync if strategy else 1
+            model = _model(config, network, generator, precision, paintings, replicas)
+        identity = _identity(config, precision, gallery, paintings, photos, init)
+        run = Run(model, seen, config, output, identity, checkpoint_minutes)
+        run.restore()
+        watchers = [
+            *as_list(callbacks),
+            run,
+            BatchNaN(run, photos),
+            TrainingProgress(run),
+            AnySheet(run, examples, gallery) if gallery else Sheet(run, examples),
+        ]
+        if log_dir:
+            watchers.append(TensorBoard(run, log_dir))
+        for size, last in run.phases:
+            if run.step >= last:
+                continue
+            dataset = batches(
+                photos,
+                size,
+                config.content_size,
+                config.batch_size,
+                first=run.step,
+                seed=config.seed,
+                num_styles=len(paths),
+                gallery=gallery and (gallery, config.painting_size),
+            )
+            steps = last - run.step
+            # Trace anew for each size: a second trace would leave the sizes open, and round
+            # otherwise than a run that goes on from there.
+            model.train_function = None
+            model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
+            if model.stop_training:
+                break
+        run.save()
+        if gallery:
+            photos.bad |= {f"painting {name}": reason for name, reason in gallery.bad.items()}
+        generator = _in_float32(generator)
+        generator.card = _card(config, paths, about, generator, gallery, photos, run)
+        if run.done and run.writes:
+            with writing(output) as temporary:
+                generator.save(temporary)
+        return generator
 
 
 def _gallery(paths, config):
@@ -180,7 +188,7 @@ def _generator(config, paths, precision, init):
         shape["num_styles"] = len(paths)
     generator = GENERATORS[config.architecture](**shape)
     if init is not None:
-        init = zoo.ANY if str(init) == "any" else Path(init)
+        init = zoo.ANY if str(init) == "any" else Path(init).expanduser()
         if not init.is_file():
             raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
         try:

@@ -35,16 +35,35 @@ class Gallery(Photos):
 
     def __init__(self, source, cache_mb=0):
         super().__init__(source, cache_mb)
-        read, every = self.read, range(len(self))
+        self._all = self.names, self.read, self.size
+        self._choose()
+
+    def _choose(self):
+        """Choose what is drawn from, and how often."""
+        names, read, size = self._all
+        every = range(len(names))
         kept_out = every[::HELD_OUT] if len(every) >= HELD_OUT else ()
         seen = [number for number in every if number not in kept_out]
-        self.unseen = [functools.partial(read, number) for number in kept_out]
-        self.names, self.read = [self.names[n] for n in seen], lambda number: read(seen[number])
-        group_of = _groups(local(source) / TABLE)
+        self.unseen = [functools.partial(read, n) for n in kept_out if names[n] not in self.bad]
+        self.names, self.read = [names[n] for n in seen], lambda number: read(seen[number])
+        self.size = lambda number: size(seen[number])
+        group_of = _groups(local(self.source) / TABLE)
         named = [group_of.get(Path(name).name, "") for name in self.names]
         self.groups = collections.Counter(named)
         shares = np.array([self.groups[group] ** -0.5 for group in named])
         self._until = np.cumsum(shares / shares.sum())
+
+    def record(self):
+        """Return what tells all these paintings, drawn or kept out, from others."""
+        names, _, size = self._all
+        return [[name, size(number)] for number, name in enumerate(names)]
+
+    def keep_to(self, record):
+        """Be the paintings of a record, as `Photos.keep_to`."""
+        self.names, self.read, self.size = self._all
+        super().keep_to(record)
+        self._all = self.names, self.read, self.size
+        self._choose()
 
     def number(self, position, seed=0):
         """Return which painting stands at `position` of an endless, random sequence."""

@@ -1,15 +1,88 @@
 """Where a training run stands, and the checkpoint from which it goes on."""
 
+import contextlib
 import json
 import math
+import os
 import time
 import zipfile
 
 import keras
 import numpy as np
 
-from tfstyle.pictures.files import writing
+from tfstyle.pictures.files import write, writing
 from tfstyle.training.devices import writes_files
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing holds a second training off
+    fcntl = None
+
+CHECKPOINT = "checkpoint.npz"  # in the folder of a run
+
+
+def folder_of(output):
+    """Return the folder of what a run keeps beside its output."""
+    return output.with_suffix(".training")
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Hold a run's folder, made if it does not exist, against a second run.
+
+    The lock is the system's: of a process that is killed it goes.
+
+    Raises:
+        BlockingIOError: If another run holds it.
+    """
+    if not writes_files():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl:
+            _lock(handle, folder)
+        yield
+    finally:
+        if fcntl:
+            os.close(handle)
+        with contextlib.suppress(OSError):  # unless something was written
+            folder.rmdir()
+
+
+def _lock(handle, folder):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"Another training writes to '{folder}'. Let it end, end it, or choose another output."
+        ) from error
+    except OSError:  # the file system knows no locks
+        return
+
+
+def keep_to_records(seen, folder):
+    """Let a run that goes on see the photographs and paintings that it began with.
+
+    Args:
+        seen: `{name: Photos}`, each recorded in a file NAME.json.
+        folder: The run's.
+
+    Raises:
+        ValueError: If there are others.
+    """
+    for name, photos in seen.items():
+        path = folder / f"{name}.json"
+        if not (folder / CHECKPOINT).exists() or not path.exists():
+            continue
+        try:
+            photos.keep_to(json.loads(path.read_text()))
+        except ValueError as error:
+            raise ValueError(
+                f"'{folder}' holds a run on other {name}. {error} Delete it, choose another "
+                "output, or start from the earlier network by init."
+            ) from error
 
 
 class Run(keras.callbacks.Callback):
@@ -23,11 +96,12 @@ class Run(keras.callbacks.Callback):
         folder: Folder of what is kept beside the output.
     """
 
-    def __init__(self, model, photos, config, output, identity, minutes):
+    def __init__(self, model, seen, config, output, identity, minutes):
         super().__init__()
-        self.step, self.photos, self.config, self.identity = 0, photos, config, identity
-        self.folder = output.with_suffix(".training")
-        self.losses, self.validation = {}, {}
+        self.step, self.seen, self.config, self.identity = 0, seen, config, identity
+        self.photos = seen["photographs"]
+        self.folder = folder_of(output)
+        self.losses, self.validation, self._recorded = {}, {}, False
         self._model, self._every, self._saved = model, 60 * minutes, time.monotonic()
         self.phases = list(_phases(config))
 
@@ -68,14 +142,17 @@ class Run(keras.callbacks.Callback):
         self._saved = time.monotonic()
         if not self.writes:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {
             str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
         }
         state = {"step": self.step, "losses": self.losses, "identity": self.identity}
         state["bad"] = dict(self.photos.bad)
-        with writing(self.folder / "checkpoint.npz") as temporary:
+        with writing(self.folder / CHECKPOINT) as temporary:
             np.savez(temporary, state=json.dumps(state), **arrays)
+        if not self._recorded:
+            for name, photos in self.seen.items():
+                write(self.folder / f"{name}.json", json.dumps(photos.record()))
+            self._recorded = True
 
     def restore(self):
         """Go on from the checkpoint, if there is one.
@@ -83,7 +160,7 @@ class Run(keras.callbacks.Callback):
         Raises:
             ValueError: If it is of a run with other settings, or damaged.
         """
-        path = self.folder / "checkpoint.npz"
+        path = self.folder / CHECKPOINT
         if not path.exists():
             return
         try:
