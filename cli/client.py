@@ -53,7 +53,7 @@ class Client:
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = tyro.cli(Client, prog="tfstyle client", args=arguments)
-    jobs, many = photos.with_outputs(options.content, options.output)
+    jobs, many, passed_over = photos.with_outputs(options.content, options.output)
     token = options.token_file and options.token_file.read_text().strip()
     with flags.extra("serving"):
         from tfstyle.serving.client import StyleClient
@@ -85,4 +85,4 @@ def run(arguments):
                 photos.leave_out(photo, result)
                 continue
             deliver(result, output)
-    return photos.exit_code(left_out, len(jobs))
+    return photos.exit_code(left_out, len(jobs), passed_over)

@@ -1,9 +1,11 @@
 """`tfstyle`: find the command, run it, turn errors into one line."""
 
 import importlib
+import io
 import os
 import sys
 
+from tfstyle.cli.quiet import warnings_in_lines
 from tfstyle.version import __version__
 
 COMMANDS = {
@@ -67,9 +69,12 @@ def train():
 
 def _run(program, command, arguments):
     """Run a command, and turn what it raises into one line on stderr; return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of another encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Only now, since it takes a second in which Ctrl-C may come.
-        code = importlib.import_module(f"tfstyle.cli.{command}").run(arguments) or 0
+        with warnings_in_lines(program):
+            # Only now, since it takes a second in which Ctrl-C may come.
+            code = importlib.import_module(f"tfstyle.cli.{command}").run(arguments) or 0
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # who read the output, such as `head`, has gone

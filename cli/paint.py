@@ -2,16 +2,13 @@
 
 import sys
 import time
-import warnings
-
-from PIL import ExifTags, Image
 
 from tfstyle.cli import flags, photos
 from tfstyle.cli.output import deliver
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos
-from tfstyle.pictures import check_size, fitted, read_image
+from tfstyle.pictures import check_size, fitted, read_image, read_size
 
 
 def run(options, content, style, config, paintings=()):
@@ -25,7 +22,7 @@ def run(options, content, style, config, paintings=()):
         paintings: Paths of paintings, which no output may replace.
     """
     flags.check_quality(options.quality)
-    jobs, many = photos.with_outputs(content, options.output, paintings)
+    jobs, many, passed_over = photos.with_outputs(content, options.output, paintings)
     if not many:  # what is wrong is reported before the network is loaded
         _read(*jobs[0], config.size)
     load_tensorflow()
@@ -48,18 +45,15 @@ def run(options, content, style, config, paintings=()):
             seen = done + len(left_out)
             left = (time.monotonic() - begun) / done * (len(jobs) - seen)
             print(f"{seen}/{len(jobs)}  {left:.0f} s left", end="\r", file=sys.stderr)
-    return photos.exit_code(len(left_out), len(jobs))
+    return photos.exit_code(len(left_out), len(jobs), passed_over)
 
 
 def _size(job):
     """Return what sorts photographs of one size together; those that cannot be opened go first."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(job[0]) as image:
-                return image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # Pillow's parsers raise anything, and reading it all tells what is wrong
-        return (0, 0), 1
+        return read_size(job[0])
+    except (ValueError, OSError):  # reading it all will tell
+        return 0, 0
 
 
 def _read(photo, output, size):

@@ -1,7 +1,9 @@
 """Loading TensorFlow without its start-up notices."""
 
 import contextlib
+import logging
 import os
+import warnings
 
 
 @contextlib.contextmanager
@@ -15,6 +17,27 @@ def native_stderr_hidden():
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def warnings_in_lines(name):
+    """Print each warning once, in a line of the command's, and none of Pillow's."""
+
+    def line(message, *_):
+        text = f"{name}: {' '.join(str(message).split())}\n"
+        new = text not in told
+        told.add(text)
+        return text if new else ""
+
+    told, kept = set(), warnings.formatwarning
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        warnings.formatwarning = line
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            warnings.formatwarning = kept
 
 
 def load_tensorflow():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from tfstyle.cli.photos import exit_code, leave_out
+from tfstyle.cli.photos import exit_code, leave_out, lines_on
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.pictures.files import check_folder_writable
 from tfstyle.training.data import Photos, write_shards
@@ -32,7 +32,7 @@ def shards(
         print(path)
     for name, reason in photos.bad.items():
         leave_out(name, reason)
-    return exit_code(len(photos.bad), len(photos))
+    return exit_code(len(photos.bad), len(photos), lines_on(content, photos.passed_over))
 
 
 def run(arguments):

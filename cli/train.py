@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfstyle.cli import flags
+from tfstyle.cli.photos import lines_on
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import TRAININGS, training_with
 
@@ -73,6 +74,8 @@ def run(arguments):
         callbacks=[interrupt],
     )
     training = network.card["training"]
+    for line in lines_on(options.content, photos.passed_over):
+        print(line, file=sys.stderr)
     if photos.bad:
         count = f"{len(photos.bad)} of {len(photos)}"
         print(f"{count} photographs could not be used:", file=sys.stderr)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.pictures import SAVE_SUFFIXES, read_image, resize
+from tfstyle.pictures import find_photos, read_image, resize
 
 PICTURES = Path(str(files("tfstyle"))) / "pictures"
 SHIPPED = (PICTURES / "lake.jpg", PICTURES / "brushwork.jpg")
@@ -38,8 +38,7 @@ def picture_files(paths):
     """
     found = []
     for path in map(Path, paths):
-        inside = (file for file in path.rglob("*") if file.suffix.lower() in SAVE_SUFFIXES)
-        found += sorted(inside) if path.is_dir() else [path]
+        found += [path / name for name in find_photos(path).photos] if path.is_dir() else [path]
     if not found:
         raise ValueError(f"There are no pictures in {', '.join(map(str, paths))}.")
     return found

@@ -13,7 +13,12 @@ from tfstyle.export.frozen import describe, freeze, licence, thumbnails
 from tfstyle.export.signatures import make_servable
 from tfstyle.export.warmup import write_warmup
 from tfstyle.painting.hub import version_folder
-from tfstyle.pictures.files import refuse_for_tensorflow, sync, writing_folder
+from tfstyle.pictures.files import (
+    error_of_tensorflow,
+    refuse_for_tensorflow,
+    sync,
+    writing_folder,
+)
 
 
 def write_saved_model(network, folder, config=None, *, check=None):
@@ -56,7 +61,7 @@ def write_saved_model(network, folder, config=None, *, check=None):
                 tf.saved_model.save(root, str(temporary), signatures=signatures)
             write_warmup(temporary, config, frozen.num_styles)
         except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
-            raise OSError(f"'{folder}' cannot be written to: {error.message}") from error
+            raise error_of_tensorflow(folder, error) from error
         if check is not None:
             check(temporary)
         return _publish(temporary, folder)

@@ -434,7 +434,7 @@ def test_read_image_leaves_srgb_as_it_is(levels):
     ],
 )  # fmt: skip
 def test_read_image_ignores_a_profile_that_does_not_fit(mode, embedded):
-    image = Image.new(mode, (WIDTH, HEIGHT))
+    image = Image.new(mode, (WIDTH, HEIGHT), 999 if mode == "I" else 0)
     plain = read_image(image).rgb
     image.info["icc_profile"] = embedded
     message = f"The ICC profile of PIL image of mode {mode} is broken or does not fit"

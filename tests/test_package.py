@@ -60,7 +60,7 @@ def floor_of(name):
     houses = [*houses.split(), "serving", "cli"]
     rooms = {
         "config": "checks looks recipe training painting presets",
-        "pictures": "files jpeg_end reading writing colors ffmpeg",
+        "pictures": "files finding jpeg_end layouts opening reading writing colors ffmpeg",
         "losses": "gradients statistics norms equations codes terms",
         "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
@@ -88,7 +88,7 @@ def test_imports_run_one_way(name):
 
 WRITES_BY_ITSELF = {
     "tfstyle.pictures.files",  # which all others let write
-    "tfstyle.painting.films",  # FFmpeg writes
+    "tfstyle.painting.films",  # moves a temporary film aside
     "tfstyle.export.saved_model",  # assets, which TensorFlow copies
 }
 

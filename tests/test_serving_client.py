@@ -407,7 +407,8 @@ def test_command_paints_a_picture_and_a_folder(address, photo, tmp_path, capsys)
     assert cli.main(["client", str(tmp_path), "-o", str(painted), *common]) == 1
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [str(painted / "a.png"), str(painted / "b.png")]
-    why, count = captured.err.splitlines()
+    why, passed_over, count = captured.err.splitlines()
+    assert passed_over == f"{tmp_path}: passed over 1 .txt"
     assert why.startswith(f"{tmp_path / 'c.jpg'}: ")
     assert count == "1 of 3 photographs were left out"
 

@@ -195,6 +195,15 @@ def test_sheet_is_painted_every_few_minutes_and_at_the_end(run, photos, painted,
     assert sheet.exists()
 
 
+def test_sheet_that_a_full_disk_does_not_take_ends_no_run(run, photos, painted, full_disk):
+    full_disk(run.folder.parent)
+    callback = Sheet(run, photos)
+    callback.set_model(painted)
+    with pytest.warns(UserWarning, match=r"There is no sheet: .*No space left .*sheet.png'$"):
+        callback.on_train_end()
+    assert not any(run.folder.iterdir())
+
+
 def test_sheet_is_written_by_the_first_process_of_a_cluster(run, photos, painted, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "worker", "index": 1}}')
     callback = Sheet(run, photos)

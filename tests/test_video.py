@@ -271,7 +271,7 @@ def test_stylize_video_keeps_how_often_a_gif_plays(gif, tmp_path, often):
 def test_stylize_video_keeps_a_film_that_is_to_be_the_output(make_film, tmp_path):
     film = tmp_path / "film.mp4"
     film.write_bytes(make_film().read_bytes())
-    with pytest.raises(ValueError, match="must be another file"):
+    with pytest.raises(ValueError, match="must be another file than what the run reads"):
         stylize_video(film, "ripple", film)
     assert film.read_bytes() == make_film().read_bytes()
 
@@ -469,6 +469,24 @@ def wrap_ffmpeg(ffmpeg, tmp_path_factory, monkeypatch):
         monkeypatch.setattr(ffmpeg_process, "executable", lambda: str(path))
 
     return wrap
+
+
+def test_a_film_that_a_full_disk_does_not_take_leaves_the_old_one(gif, full_disk, tmp_path):
+    (tmp_path / "out.gif").write_bytes(b"old")
+    full_disk(tmp_path)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/out.gif'$"):
+        stylize_video(gif, "ripple", tmp_path / "out.gif")
+    assert {path.name for path in tmp_path.iterdir()} == {"noise.gif", "out.gif"}
+    assert (tmp_path / "out.gif").read_bytes() == b"old"
+
+
+def test_a_film_does_not_replace_the_painting(gif, tmp_path):
+    painting = tmp_path / "painting.gif"
+    Image.radial_gradient("L").save(painting)
+    before = painting.read_bytes()
+    with pytest.raises(ValueError, match="must be another file than what the run reads"):
+        stylize_video(gif, [gif, painting], painting)
+    assert painting.read_bytes() == before
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_film(make_film, wrap_ffmpeg, tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import shutil
 import zipfile
 
@@ -65,7 +66,8 @@ def write_archive(path, text):
     ("write", "error", "text"),
     [
         (lambda path: None, FileNotFoundError, "own.keras"),
-        (lambda path: path.mkdir(), OSError, "own.keras"),
+        (lambda path: path.mkdir(), ValueError, "own.keras', a folder"),
+        (os.mkfifo, ValueError, "own.keras', a pipe"),
         (
             lambda path: path.write_text("a painting"),
             ValueError,

@@ -61,11 +61,11 @@ def stylize_video(
         OSError: If the film cannot be written, such as on a full disk.
         ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
     """
-    paintings = style if isinstance(style, (list, tuple)) else [style]
-    output = check_output_path(output, SUFFIXES, inputs=[source, *paintings])
     source, config = local(source), config or PaintConfig()
     if not source.is_file():
         raise FileNotFoundError(f"There is no film '{source}'.")
+    styles = style if isinstance(style, (list, tuple)) else [style]
+    output = check_output_path(output, SUFFIXES, inputs=[source, *styles])
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
     style = style_for(style)

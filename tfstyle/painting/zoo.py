@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfstyle.pictures.files import refuse_special
+
 FOLDER = Path(str(files("tfstyle"))) / "styles"
 ANY = FOLDER / "any.keras"  # the network of any style
 
@@ -60,6 +62,7 @@ def styles_of(path):
         ValueError: If it is no network of tfstyle.
     """
     path = Path(path)
+    refuse_special(path)  # a pipe would be waited for
     try:
         with zipfile.ZipFile(path) as archive:
             card = json.loads(archive.read("config.json"))["config"]["card"]

@@ -1,11 +1,14 @@
 """Pictures: files, bytes, PIL images and arrays, and back; colors."""
 
+from tfstyle.pictures.files import is_same_file
+from tfstyle.pictures.finding import PHOTO_SUFFIXES, choose_photos, find_photos
+from tfstyle.pictures.opening import READ_FORMATS
 from tfstyle.pictures.reading import (
     MIN_SIDE,
-    READ_FORMATS,
     Picture,
     read_image,
     read_plain_jpeg,
+    read_size,
     read_small,
 )
 from tfstyle.pictures.writing import (
@@ -14,7 +17,6 @@ from tfstyle.pictures.writing import (
     check_size,
     encode,
     fitted,
-    is_same_file,
     resize,
     save_image,
     save_or_rescue,
@@ -23,16 +25,20 @@ from tfstyle.pictures.writing import (
 
 __all__ = [
     "MIN_SIDE",
+    "PHOTO_SUFFIXES",
     "READ_FORMATS",
     "SAVE_SUFFIXES",
     "Picture",
     "check_output_path",
     "check_size",
+    "choose_photos",
     "encode",
+    "find_photos",
     "fitted",
     "is_same_file",
     "read_image",
     "read_plain_jpeg",
+    "read_size",
     "read_small",
     "resize",
     "save_image",

@@ -168,6 +168,14 @@ def local(path):
     return Path(path).expanduser()
 
 
+def is_same_file(path, other):
+    """Tell whether two paths lead to one file, by links or by another spelling."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one is not there
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
 def refuse_special(path):
     """Refuse what is there but is no file: a folder, a pipe, a device.
 
@@ -193,6 +201,12 @@ def refuse_for_tensorflow(path):
             "TensorFlow finds no path with brackets, backslashes or what is not UTF-8 in it. "
             f"Received: {path!r}. Rename it."
         )
+
+
+def error_of_tensorflow(path, error):
+    """Return the `OSError` for what TensorFlow said as it wrote to a path."""
+    reason = re.sub(r".*; | \[Op:.*", "", " ".join(error.message.split()))
+    return OSError(f"'{path}' could not be written: {reason}")
 
 
 @contextlib.contextmanager

@@ -1,22 +1,18 @@
 """Files, bytes, PIL images and arrays to pictures: RGB in [0, 1], upright, in sRGB."""
 
-import contextlib
 import io
 import os
-import re
 import warnings
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
-from tfstyle.pictures.jpeg_end import END, with_end
+from tfstyle.pictures.jpeg_end import END
+from tfstyle.pictures.layouts import with_alpha, with_true_levels
+from tfstyle.pictures.opening import decode, describe, open_source, orientation, pillow_silenced
 
 MIN_SIDE = 16
-
-
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "F")  # Pillow's modes of more than 8 bits
 
@@ -69,8 +65,8 @@ def read_image(source):
         name = describe(pixels)
     else:
         name = describe(source)
-        with _open(source, name) as opened:
-            image = _turn_upright(_decode(opened, name), name)
+        with open_source(source, name) as opened:
+            image = _load(opened, name)
         pixels = _to_pixels(_to_srgb(image, name))
     return _composite_on_white(_to_unit_range(pixels, name))
 
@@ -91,8 +87,8 @@ def read_small(source, short_side):
         As `read_image`, but a picture may be of any size.
     """
     name = describe(source)
-    with _open(source, name) as opened:
-        image = _turn_upright(_decode(opened, name, short_side), name)
+    with open_source(source, name) as opened:
+        image = _load(opened, name, short_side)
         image = _to_srgb(image, name)
     if image.mode in _DEEP_GREY:
         grey = _to_unit_range(_to_pixels(image), name)[..., 0]
@@ -106,6 +102,21 @@ def read_small(source, short_side):
         size = tuple(max(short_side, round(side * scale)) for side in image.size)
         image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     return image
+
+
+def read_size(source):
+    """Return height and width of a picture, upright, by its header alone.
+
+    Args:
+        source: A path, a file's bytes, a binary file object or a PIL image.
+
+    Raises:
+        As `read_image`, where the header tells.
+    """
+    name = describe(source)
+    with open_source(source, name) as opened:
+        image = decode(opened, name, load=False)
+        return image.size if orientation(image) >= 5 else image.size[::-1]
 
 
 def read_plain_jpeg(source, max_side=None):
@@ -125,124 +136,40 @@ def read_plain_jpeg(source, max_side=None):
     if not isinstance(source, (str, os.PathLike, bytes)):
         return None
     name = describe(source)
-    with _open(source, name) as opened:
+    with open_source(source, name) as opened:
         content = opened.read(2)
         if content != b"\xff\xd8":
             return None
         content += opened.read()
-    image = _decode(io.BytesIO(content), name, load=False)
+    image = decode(io.BytesIO(content), name, load=False)
     short, long = sorted(image.size)
     fits = short >= MIN_SIDE and (max_side is None or long <= max_side)
     plain = image.mode in ("L", "RGB") and not image.info.get("icc_profile")
-    try:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    except Exception:  # as in `_turn_upright`
-        upright = False
-    if not (fits and plain and upright):
+    if not (fits and plain and orientation(image) == 1):
         return None
-    _decode(image, name)  # is it whole?
+    decode(image, name)  # is it whole?
     return content if content.endswith(END) else content + END  # other decoders want one
 
 
-def describe(source):
-    """Name a source in an error message."""
-    if isinstance(source, (str, os.PathLike)):
-        return f"'{os.fsdecode(source)}'"
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return "bytes"
-    if isinstance(source, Image.Image):
-        return f"PIL image of mode {source.mode}"
-    if isinstance(source, np.ndarray):
-        return f"array of shape {source.shape}"
-    return f"object of type {type(source).__name__}"
-
-
-def _open(source, name):
-    """Return a context manager around what Pillow can read."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(source)
-    is_binary = hasattr(source, "read") and not isinstance(source, io.TextIOBase)
-    if is_binary or isinstance(source, Image.Image):
-        return contextlib.nullcontext(source)
-    if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(
-            "A picture must be a path, bytes, a file object opened with 'rb', a PIL image or "
-            f"an array. Received: {name}."
-        )
-    path = os.fsdecode(source)
-    if re.match(r"\w{2,}://|data:", path):
-        raise ValueError(f"A picture must be local. Received: {name:.60}, a URL. Download it.")
-    if os.path.isdir(path):
-        raise ValueError(f"A picture must be a file. Received: {name}, a folder.")
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"A picture must exist. Received: {name}, no file. Check the path.")
-    return open(path, "rb")
-
-
-def _decode(opened, name, short_side=None, *, load=True):
-    """Decode an open file, or a PIL image that still has to be; a JPEG no larger than needed.
-
-    Without `load`, only its header.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from half its limit on, and raises at the limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            is_image = isinstance(opened, Image.Image)
-            image = opened if is_image else Image.open(opened, formats=READ_FORMATS)
-            if short_side and min(image.size) > short_side:
-                image.draft(None, (short_side, short_side))
-            if load:
-                image = _loaded(image, name)
-            return image
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"A picture must have at most {2e-6 * Image.MAX_IMAGE_PIXELS:.0f} megapixels. "
-            f"Received: {name}, which has more. Scale it down first."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ValueError(
-            f"A picture must be a {', '.join(READ_FORMATS)} file. "
-            f"Received: {name}, which is empty, cut short or of another kind."
-        ) from error
-    except Exception as error:  # Decoders raise anything on damaged data.
-        raise ValueError(
-            f"A picture must be whole. Received: {name}, which is cut short or damaged "
-            f"({error}). Get it anew."
-        ) from error
-
-
-def _loaded(image, name):
-    """Return a picture with its pixels; a JPEG that lacks only its end marker, with a word."""
-    try:
-        image.load()
-        return image
-    except OSError:
-        if image.format != "JPEG":
-            raise
-        image.fp.seek(0)
-        whole = with_end(image.fp.read())
-        if whole is None:
-            raise
-    warnings.warn(f"{name} lacks JPEG's end marker, but no pixel.", stacklevel=5)
-    mended = Image.open(io.BytesIO(whole), formats=["JPEG"])
-    mended.draft(None, image.size)  # reduced, where that one was to be
-    mended.load()
-    return mended
+def _load(opened, name, short_side=None):
+    """Decode a picture, turn it upright, and put white where it should be."""
+    image = decode(opened, name, short_side)
+    return with_true_levels(_turn_upright(image, name), image)
 
 
 def _turn_upright(image, name):
     """Return a copy, turned as EXIF says."""
     try:
-        return ImageOps.exif_transpose(image)
+        with pillow_silenced():
+            return ImageOps.exif_transpose(image)
     except Exception:  # Pillow's parser raises anything on broken EXIF data.
-        warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=3)
+        warnings.warn(f"The EXIF data of {name} is broken and was ignored.", stacklevel=4)
         return image.copy()
 
 
 def _to_srgb(image, name):
     """Bring colors to 8-bit sRGB (mode L, LA, RGB or RGBA); deep grey stays."""
-    alpha = None
+    alpha, image = None, with_alpha(image)
     if image.mode == "1":
         image = image.convert("L")
     if image.has_transparency_data and image.mode not in _DEEP_GREY:
@@ -285,7 +212,8 @@ def _apply_profile(image, name):
 def _to_pixels(image):
     """Take the array out: 16 bit for grey; 16-bit color and LA Pillow has cut to 8."""
     pixels = np.asarray(image)
-    if image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 65535:
+    # Pillow's whole numbers are of 16 bits where they are of any; up to 255 nobody knows.
+    if image.mode == "I" and pixels.min() >= 0 and 255 < pixels.max() <= 65535:
         return pixels.astype(np.uint16)
     return pixels
 

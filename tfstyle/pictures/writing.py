@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfstyle.pictures.files import check_writable, local, write
-from tfstyle.pictures.reading import describe
+from tfstyle.pictures.files import check_writable, is_same_file, local, write
+from tfstyle.pictures.opening import describe
 
 SAVE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
@@ -199,14 +199,6 @@ def check_output_path(path, suffixes=SAVE_SUFFIXES, *, inputs=(), size=None):
         check_size(size, path.suffix)
     check_writable(path)
     return path
-
-
-def is_same_file(path, other):
-    """Tell whether two paths lead to one file, by links or by another spelling."""
-    try:
-        return os.path.samefile(path, other)
-    except OSError:  # one is not there
-        return os.path.realpath(path) == os.path.realpath(other)
 
 
 def check_size(size, suffix):

@@ -14,10 +14,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfstyle.pictures import read_small
-from tfstyle.pictures.files import local, refuse_for_tensorflow, refuse_special, writing
+from tfstyle.pictures import PHOTO_SUFFIXES, choose_photos, find_photos, read_small
+from tfstyle.pictures.files import (
+    error_of_tensorflow,
+    local,
+    refuse_for_tensorflow,
+    refuse_special,
+    writing,
+)
+from tfstyle.pictures.finding import Found
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_BAD_IN_A_ROW = 100
 
 
@@ -35,6 +41,7 @@ class Photos:
 
     Attributes:
         names: Name of each photograph.
+        passed_over: What else there is in the folder or zip, in a line of words.
         read: Function from a photograph's number to its path or encoded bytes.
         size: Function from its number to its size in bytes; None where that is not known.
         bad: `{name: reason}` of photographs that could not be used so far.
@@ -47,10 +54,12 @@ class Photos:
 
     def __init__(self, source, cache_mb=0):
         self.source, self.cache_mb = str(source), cache_mb
-        self.names, self.read, self.size = _open_source(source)
+        found, self.read, self.size = _open_source(source)
+        self.names, self.passed_over = found.photos, str(found)
         if not self.names:
             raise FileNotFoundError(
-                f"There is no photograph in '{source}'. Names must end in {', '.join(SUFFIXES)}."
+                f"There is no photograph in '{source}', but {self.passed_over or 'nothing'}. Names "
+                f"must end in {', '.join(PHOTO_SUFFIXES)}."
             )
         self.bad = {}
         self._cache, self._cached, self._lock = collections.OrderedDict(), 0, threading.Lock()
@@ -260,38 +269,33 @@ def write_shards(photos, folder, shards=16):
                     for example in _examples(photos, range(shard, len(photos), shards)):
                         writer.write(example)
             except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
-                raise OSError(f"'{path}' could not be written: {error.message}") from error
+                raise error_of_tensorflow(path, error) from error
         paths.append(path)
     return paths
 
 
 def _open_source(source):
-    """Return the names of all photographs, and functions from number to path or bytes, and to
-    size in bytes."""
-    path = Path(source).expanduser()
+    """Return the photographs found, and functions from number to path or bytes, and to size in
+    bytes."""
+    path = local(source)
     if path.is_dir():
         shards = sorted(file for file in path.glob("[!.]*.tfrecord*") if file.is_file())
         if shards:
             return _open_shards(shards)
-        files = (
-            os.path.relpath(os.path.join(folder, name), path)
-            for folder, _, names in os.walk(path)
-            for name in names
-        )
-        names = sorted(filter(_is_photo, files))
+        found = find_photos(path)
 
         def file(number):
-            return path / names[number]
+            return path / found.photos[number]
 
-        return names, file, lambda number: _size(file(number))
+        return found, file, lambda number: _size(file(number))
     if path.is_file() and zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
-        names = sorted(filter(_is_photo, archive.namelist()))
+        found = choose_photos(name for name in archive.namelist() if not name.endswith("/"))
 
         def size(number):
-            return archive.getinfo(names[number]).file_size
+            return archive.getinfo(found.photos[number]).file_size
 
-        return names, lambda number: archive.read(names[number]), size
+        return found, lambda number: archive.read(found.photos[number]), size
     if path.is_file() and ".tfrecord" in path.name:
         return _open_shards([path])
     if path.exists():
@@ -308,13 +312,6 @@ def _size(path):
         return path.stat().st_size
     except OSError:  # it went away, or is a link that leads nowhere
         return None
-
-
-def _is_photo(name):
-    """Tell by a file's path; a Mac's `._photo.jpg` is none, nor is the sheet of a training."""
-    folder, file = os.path.split(name)
-    is_picture = file.lower().endswith(SUFFIXES) and not file.startswith(".")
-    return is_picture and not folder.endswith(".training")
 
 
 def _open_shards(paths):
@@ -345,7 +342,7 @@ def _open_shards(paths):
         raise ValueError("the record has no feature 'image/encoded' or 'image'")
 
     names = [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)]
-    return names, read, lambda number: places[number][2]
+    return Found(names, {}), read, lambda number: places[number][2]
 
 
 def _open_tfds(name):
@@ -359,7 +356,7 @@ def _open_tfds(name):
     undecoded = {"image": tfds.decode.SkipDecoding()}
     records = tfds.data_source(name, split="train", decoders=undecoded)
     names = [f"{name}#{number}" for number in range(len(records))]
-    return names, lambda number: records[number]["image"], lambda number: None
+    return Found(names, {}), lambda number: records[number]["image"], lambda number: None
 
 
 def _examples(photos, numbers):

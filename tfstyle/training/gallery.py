@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfstyle.pictures.files import local
 from tfstyle.training.data import Photos
 
 HELD_OUT = 20  # every one of so many, by name, is kept for validation
@@ -46,7 +47,7 @@ class Gallery(Photos):
         self.unseen = [functools.partial(read, n) for n in kept_out if names[n] not in self.bad]
         self.names, self.read = [names[n] for n in seen], lambda number: read(seen[number])
         self.size = lambda number: size(seen[number])
-        group_of = _groups(Path(self.source).expanduser() / TABLE)
+        group_of = _groups(local(self.source) / TABLE)
         named = [group_of.get(Path(name).name, "") for name in self.names]
         self.groups = collections.Counter(named)
         shares = np.array([self.groups[group] ** -0.5 for group in named])

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import keras
@@ -150,8 +151,11 @@ class Sheet(keras.callbacks.Callback):
             for j, picture in enumerate(row):
                 sheet.paste(to_pil(picture), (sum(widths[:j]), i * height))
         if self.run.writes:
-            self.run.folder.mkdir(parents=True, exist_ok=True)
-            save_image(sheet, self.run.folder / "sheet.png")
+            try:
+                self.run.folder.mkdir(parents=True, exist_ok=True)
+                save_image(sheet, self.run.folder / "sheet.png")
+            except OSError as error:  # no reason to lose the run
+                warnings.warn(f"There is no sheet: {error}", stacklevel=2)
         return sheet
 
 
