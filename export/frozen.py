@@ -23,15 +23,13 @@ def freeze(network, config):
     Raises:
         ValueError: If the network has no such style.
     """
-    settings = network.get_config() | {"dtype": "float32"}
-    whole = config.all_styles or isinstance(network, AnyNet)
-    index = None if whole else style_index(network, config.style)
-    if index is not None:
-        kept = labels(network)[index : index + 1]
-        settings |= {"num_styles": 1, "card": network.card | {"styles": kept}}
-    copy = type(network).from_config(settings)
-    for new, value in zip(copy.weights, network.get_weights(), strict=True):
-        new.assign(value if value.shape == new.shape else value[index : index + 1])
+    if config.all_styles or isinstance(network, AnyNet):
+        copy = type(network).from_config(network.get_config() | {"dtype": "float32"})
+        copy.set_weights(network.get_weights())
+        return copy
+    index = style_index(network, config.style)
+    copy = network.of_style(index, dtype="float32")
+    copy.card["styles"] = labels(network)[index : index + 1]
     return copy
 
 

@@ -173,3 +173,17 @@ def test_a_process_forked_after_the_start_is_refused(tiny_styles, monkeypatch):
     for load in (lambda: zoo.load(tiny_styles / "ripple.keras"), load_network):
         with pytest.raises(RuntimeError, match="forked off one in which TensorFlow had begun"):
             load()
+
+
+def test_load_gives_a_network_of_ones_own(tiny_zoo):
+    picture = np.random.default_rng(0).random((1, 32, 40, 3), np.float32)
+    network, weather = tfstyle.load("storm"), tfstyle.load(tiny_zoo / "weather.keras")
+    np.testing.assert_allclose(network(picture), weather(picture, np.float32([[0, 1]])), atol=1e-5)
+    assert [style["name"] for style in network.card["styles"]] == ["storm"]
+    network.trainable_variables[0].assign(0 * network.trainable_variables[0])
+    np.testing.assert_allclose(
+        tfstyle.load("storm")(picture), weather(picture, np.float32([[0, 1]])), atol=1e-5
+    )
+    assert tfstyle.load("any").encode(picture).shape == (1, 128)
+    with pytest.raises(ValueError, match="`style` must be one of"):
+        tfstyle.load("monet")

@@ -6,6 +6,7 @@ from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
 from tfstyle.version import __version__
 
 _LOADED_WHEN_ASKED_FOR = {  # they take a while, or load Keras
+    "load": "tfstyle.painting.doors",
     "stylize": "tfstyle.painting.doors",
     "stylize_video": "tfstyle.painting.films",
     "train": "tfstyle.training.feed_forward",
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "TrainConfig",
     "__version__",
+    "load",
     "stylize",
     "stylize_video",
     "train",

@@ -93,6 +93,22 @@ class Generator(keras.Model):
         """Return the instance norms in the order in which they are called."""
         return [convolution.norm for convolution in self.convolutions() if convolution.norm]
 
+    def of_style(self, index, **settings):
+        """Return the network of one of its styles, a copy.
+
+        Args:
+            index: Which.
+            **settings: Of the copy, where they differ: `dtype`.
+        """
+        styles = self.card.get("styles")
+        card = self.card | ({"styles": styles[index : index + 1]} if styles else {})
+        copy = type(self).from_config(
+            self.get_config() | settings | {"num_styles": 1, "card": card}
+        )
+        for new, value in zip(copy.weights, self.get_weights(), strict=True):
+            new.assign(value if value.shape == new.shape else value[index : index + 1])
+        return copy
+
     def point(self, style_weights=None):
         """Return the point of style that weights of the network's styles stand for.
 

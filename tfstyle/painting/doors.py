@@ -148,6 +148,37 @@ def stylize(
     return _finished(stylized, rgb, photo, recipe)
 
 
+def load(style):
+    """Return the network of a trained style, a Keras model as any other, the caller's own.
+
+    Args:
+        style: Name that `tfstyle styles` lists, path of a `.keras` file, or "any".
+
+    Returns:
+        `tfstyle.networks.Generator`: called with float pictures `(batch, height, width, 3)` in
+        [0, 1], it returns such pictures. Of a network of several styles that ships, the one that is
+        named; of a file, the whole, which takes `style_weights` as well. That of "any" wants a
+        code: `network(pictures, network.encode(paintings))`.
+
+    Raises:
+        ValueError: If there is no such style.
+        FileNotFoundError: If there is no such file.
+
+    Example:
+
+    ```python
+    network = tfstyle.load("wave")
+    stylized = network(photographs)
+    ```
+    """
+    from tfstyle.painting.sizes import load_painter
+
+    found = zoo.require(style, "style")
+    network = load_painter(found.path)
+    named = str(style) in zoo.styles() and network.num_styles > 1
+    return network.of_style(found.index) if named else network
+
+
 def paint_photos(photos, style, config=None, *, style_weights=None):
     """Paint photographs of one size with a trained style.
 
