@@ -1,5 +1,6 @@
 """`tfstyle stylize`: paint photographs, in one of four ways that the words and flags tell."""
 
+import dataclasses
 import functools
 import json
 import sys
@@ -15,7 +16,7 @@ from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import RECIPES, HubConfig, PaintConfig, recipe_with
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import stylize
-from tfstyle.painting.instant import Paintings
+from tfstyle.painting.instant import Paintings, network_of_any
 from tfstyle.pictures import check_output_path, fitted, read_image
 from tfstyle.pictures.files import check_writable
 
@@ -54,7 +55,8 @@ class Stylize:
     one that `tfstyle export` wrote."""
     recipe: str | None = None
     """Preset whose values the flags below start from; `tfstyle recipes` lists them. "instant": at
-    once, by the network of any style, which is what a folder gets unless another is named."""
+    once, by the network of any style, which is what a folder gets unless another is named; or the
+    path of such a network of your own, .keras."""
     style_weights: tuple[float, ...] = ()
     """A weight for each painting, or for each style of a network of several."""
     quality: int = 95
@@ -104,10 +106,12 @@ def parse(arguments):
             f"`style` must be a painting, or a trained style of {tuple(zoo.styles())}. "
             f"Received: the photograph '{photo}' alone."
         )
-    if options.recipe == INSTANT or (options.recipe is None and photo.is_dir()):
+    if options.recipe is None and photo.is_dir():
+        options = dataclasses.replace(options, recipe=INSTANT)
+    if any_style := network_of_any(options.recipe):
         config = flags.filled(PaintConfig(), given, "Painting in one pass")
         run = functools.partial(paint.run, paintings=paintings)
-        return Job(run, options, [photo], Paintings(paintings), config)
+        return Job(run, options, [photo], Paintings(paintings, any_style), config)
     recipe = recipe_with(options.recipe or "default")
     recipe = flags.filled(recipe, options.settings, "Painting by a recipe")
     return Job(_optimize, options, photo, paintings, recipe)

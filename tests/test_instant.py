@@ -6,6 +6,7 @@ from PIL import Image
 
 import tfstyle
 from tfstyle.cli.main import main
+from tfstyle.networks import AnyNet
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings, style_for
 
@@ -167,3 +168,26 @@ def test_tfstyle_exports_a_painting_and_verifies_it(pictures, tmp_path, capsys):
     assert main(["verify", output]) == 2
     assert "let --network name its .keras file or its painting" in capsys.readouterr().err
     assert main(["verify", output, "--network", painting]) == 0
+
+
+def test_recipe_may_be_another_network_of_any_style(pictures, tmp_path, capsys):
+    photo, red, _ = pictures
+    own = AnyNet(0.25, 1, card={"styles": [{"name": "any", "about": ""}]})
+    own.save(tmp_path / "own.keras")
+    for name, picture in (("photo", photo), ("red", red)):
+        picture.save(tmp_path / f"{name}.png")
+    painted = tfstyle.stylize(photo, red, tmp_path / "own.keras")
+    assert painted.tobytes() != tfstyle.stylize(photo, red, "instant").tobytes()
+    words = ["photo.png", "red.png", "-o", "out.png", "--recipe", "own.keras"]
+    words = [str(tmp_path / word) if "." in word else word for word in words]
+    assert main(["stylize", *words]) == 0
+    assert Image.open(tmp_path / "out.png").tobytes() == painted.tobytes()
+    with pytest.raises(ValueError, match="a network of styles of its own, which takes no painting"):
+        tfstyle.stylize(photo, red, zoo.FOLDER / "wave.keras")
+    with pytest.raises(ValueError, match="does not hold a trained network"):
+        tfstyle.stylize(photo, red, _broken(tmp_path / "broken.keras"))
+
+
+def _broken(path):
+    path.write_bytes(b"no network")
+    return path

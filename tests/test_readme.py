@@ -1,7 +1,9 @@
-"""The README's blocks run as they stand, on small pictures and a tiny loss network."""
+"""What a reader copies from README and pages runs, on small pictures and a tiny loss network; links
+lead somewhere."""
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -14,10 +16,23 @@ from tfstyle.cli.main import main
 from tfstyle.cli.stylize import parse
 from tfstyle.config import Recipe
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TINY = [
     *("--width", "0.25", "--blocks", "1", "--sizes", "32", "--content-size", "32", "40"),
-    *("--style-size", "32", "--batch-size", "2", "--steps", "2", "--precision", "float32"),
+    *(
+        "--painting-size",
+        "32",
+        "40",
+        "--style-size",
+        "32",
+        "--batch-size",
+        "2",
+        "--steps",
+        "2",
+        "--precision",
+        "float32",
+    ),
 ]
 FAST = ["--size", "40", "--steps", "2", "--scales", "1", "--precision", "float32"]
 
@@ -29,6 +44,7 @@ def small_world(tmp_path, monkeypatch, fake_vgg):
     Path("photos").mkdir()
     for name in ("cat.jpg", "starry_night.jpg", "wave.jpg", "painting.jpg", "photos/dog.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
+    shutil.copytree("photos", "paintings")
     iio.imwrite("film.mp4", np.zeros((4, 32, 48, 3), np.uint8), fps=8)
     from tfstyle.painting import doors as transfer
 
@@ -41,25 +57,30 @@ def small_world(tmp_path, monkeypatch, fake_vgg):
     monkeypatch.setattr(transfer, "recipe_with", hurried)
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
 
 
-def test_python_blocks_run():
-    found = blocks("python")
+@pytest.mark.parametrize("page", ["README.md", "docs/painting.md", "docs/keras.md"])
+def test_python_blocks_run(page):
+    names, found = {}, blocks(ROOT / page, "python")
     assert found
-    for block in found:
-        exec(compile(block, "README.md", "exec"), {})
+    for block in found:  # a page goes on where it was
+        exec(compile(block, page, "exec"), names)
 
 
-def test_tfstyle_commands_run():
-    lines = [
-        shlex.split(line, comments=True)
-        for block in blocks("sh")
+def test_tfstyle_commands_run(monkeypatch):
+    monkeypatch.setattr("tfstyle.export.parity.SHIPPED_SIDES", (48,))
+    monkeypatch.setattr("tfstyle.export.parity.RUN_SECONDS", 0)
+    monkeypatch.setattr("tfstyle.export.parity.peak_memory_mb", lambda *_: 1.0)
+    lines = dict.fromkeys(  # a line that stands on two pages runs once
+        tuple(shlex.split(line, comments=True))
+        for page in PAGES
+        for block in blocks(page, "sh")
         for line in block.replace("\\\n", " ").splitlines()
         if line.startswith("tfstyle")
-    ]
-    assert lines
+    )
+    assert len(lines) > 30
     for command, *arguments in lines:
         if command == "tfstyle-train":
             assert train.run(arguments + TINY) == 0, arguments
@@ -67,3 +88,21 @@ def test_tfstyle_commands_run():
             first, *rest = arguments
             optimized = first == "stylize" and isinstance(parse(rest).config, Recipe)
             assert main(arguments + (FAST if optimized else [])) == 0, arguments
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        file, _, heading = link.partition("#")
+        if file.startswith("http"):
+            continue
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        titles = re.findall(r"^#+ (.*)", target.read_text(), re.M) if heading else ()
+        slugs = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+        assert not heading or heading in slugs, link
+
+
+def test_every_page_is_in_the_sites_menu():
+    menu = (ROOT / "mkdocs.yml").read_text()
+    assert all(f"- {page.name}" in menu for page in (ROOT / "docs").glob("*.md"))

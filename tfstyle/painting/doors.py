@@ -7,7 +7,7 @@ import numpy as np
 
 from tfstyle.config import CODE_SIDE, HubConfig, PaintConfig, Recipe, recipe_with, with_fields
 from tfstyle.painting import hub, zoo
-from tfstyle.painting.instant import Paintings
+from tfstyle.painting.instant import Paintings, network_of_any
 from tfstyle.pictures import Picture, colors, read_image, resize, to_pil
 
 
@@ -35,7 +35,8 @@ def stylize(
             lists, or the path of a `.keras` file that `tfstyle-train` wrote. With `model`, one
             painting, or nothing, as the model takes it.
         recipe: Name of a preset in `tfstyle.RECIPES`, or a `tfstyle.Recipe`; or "instant", for the
-            network that paints in the style of any painting in one pass. Not for a trained style.
+            network that paints in the style of any painting in one pass, or the path of another
+            such network, `.keras`. Not for a trained style.
         model: A SavedModel to paint with at once: its address on TensorFlow Hub, such as
             "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2", which takes a
             painting; or its folder, such as one that `tfstyle export` wrote, which takes none.
@@ -86,13 +87,15 @@ def stylize(
     trained = zoo.find(style)
     if trained is None and isinstance(style, str):
         zoo.refuse_unknown(style)
-    if trained or recipe == "instant":
-        if recipe not in ("default", "instant") or start_from is not None or terms or callbacks:
+    any_style = network_of_any(recipe)
+    if trained or any_style:
+        known = recipe in ("default", "instant") or not trained
+        if not known or start_from is not None or terms or callbacks:
             raise TypeError(
                 'Painting in one pass takes no `recipe` but "instant", no `start_from`, no `terms` '
                 "and no `callbacks`."
             )
-        trained = trained or Paintings(style)
+        trained = trained or Paintings(style, any_style)
         config = with_fields(PaintConfig(), **overrides)
         photo = read_image(content)
         return paint_photos([photo], trained, config, style_weights=style_weights)[0]

@@ -9,6 +9,15 @@ from tfstyle.painting import zoo
 from tfstyle.pictures import Picture, read_image, resize
 
 
+def network_of_any(recipe):
+    """Return the file of the network of any style that a value of `recipe` stands for: the one that
+    ships for "instant", a `.keras` file; None for other recipes."""
+    if recipe == "instant":
+        return zoo.ANY
+    named = isinstance(recipe, (str, Path)) and Path(recipe).suffix == ".keras"
+    return Path(recipe) if named else None
+
+
 class Paintings:
     """One painting or several as a style of a network of any style, in the place of `zoo.Style`.
 
@@ -27,6 +36,7 @@ class Paintings:
         sources = list(style) if several else [style]
         if not sources:
             raise ValueError("`style` must hold at least one painting. Received: an empty list.")
+        zoo.styles_of(path)  # is it a network of ours?
         if not zoo.paints_any(path):
             raise ValueError(
                 f"'{path}' is a network of styles of its own, which takes no painting. A network "
