@@ -7,7 +7,7 @@ from tfstyle.cli import flags, photos
 from tfstyle.cli.output import deliver
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting import zoo
-from tfstyle.painting.doors import paint_photos
+from tfstyle.painting.doors import paint_photos, stylize
 from tfstyle.pictures import check_size, fitted, read_image, read_size
 
 
@@ -22,12 +22,18 @@ def run(options, content, style, config, paintings=()):
         paintings: Paths of paintings, which no output may replace.
     """
     flags.check_quality(options.quality)
-    jobs, many, passed_over = photos.with_outputs(content, options.output, paintings)
+    jobs, many, passed_over = photos.with_outputs(
+        content, options.output, (*paintings, *options.masks, *options.style_masks)
+    )
     if not many:  # what is wrong is reported before the network is loaded
         _read(*jobs[0], config.size)
     load_tensorflow()
     from tfstyle.painting.sizes import TOGETHER
 
+    if options.masks:
+        if many:
+            raise ValueError("`masks` are for one photograph. Received: several.")
+        return _paint_with_masks(options, *jobs[0], style, config, paintings)
     if options.style_weights:
         style.point(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
@@ -46,6 +52,20 @@ def run(options, content, style, config, paintings=()):
             left = (time.monotonic() - begun) / done * (len(jobs) - seen)
             print(f"{seen}/{len(jobs)}  {left:.0f} s left", end="\r", file=sys.stderr)
     return photos.exit_code(len(left_out), len(jobs), passed_over)
+
+
+def _paint_with_masks(options, photo, output, style, config, paintings):
+    picture = stylize(
+        photo,
+        list(paintings) or (style.name if style.name in zoo.styles() else style.path),
+        options.recipe or "default",
+        masks=options.masks,
+        style_masks=options.style_masks or None,
+        style_weights=options.style_weights or None,
+        **vars(config),
+    )
+    deliver(picture, output, options.quality)
+    return 0
 
 
 def _size(job):

@@ -61,6 +61,11 @@ class Stylize:
     """A weight for each painting, or for each style of a network of several."""
     quality: int = 95
     """Quality of a JPEG or WebP, 1 to 100."""
+    masks: tuple[Path, ...] = ()
+    """For each style a picture: white where it is painted, black where the photograph, or another
+    style, is to be seen. For one photograph."""
+    style_masks: tuple[Path, ...] = ()
+    """For each painting a picture: white where its style is taken from."""
     run: Run
     settings: flags.given(
         by_a_recipe=RECIPES["default"], in_one_pass=PaintConfig(), with_a_model=HubConfig()
@@ -126,7 +131,7 @@ def run(arguments):
 def _optimize(options, content, paintings, recipe):
     start_from, path = options.run.get("start_from"), options.run.get("animation")
     flags.check_quality(options.quality)
-    inputs = (content, *paintings, start_from)
+    inputs = (content, *paintings, *options.masks, *options.style_masks, start_from)
     record_path = None if options.output == output.STDOUT else options.output.with_suffix(".json")
     output.check(options.output, inputs=inputs)
     if record_path:
@@ -154,6 +159,8 @@ def _optimize(options, content, paintings, recipe):
         style,
         recipe,
         style_weights=options.style_weights or None,
+        masks=options.masks or None,
+        style_masks=options.style_masks or None,
         start_from=begin,
         seed=seed,
         callbacks=watchers,

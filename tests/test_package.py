@@ -64,7 +64,7 @@ def floor_of(name):
         "losses": "gradients statistics norms equations codes terms",
         "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
-        "painting": "sizes zoo hub instant inspection doors films",
+        "painting": "sizes zoo hub instant inspection regions doors films",
         "training": "devices data gallery run watching any_style feed_forward",
         "export": "config picture_headers frozen report calibration signatures warmup saved_model "
         "litert onnx footprint parity publishing",

@@ -44,6 +44,8 @@ def small_world(tmp_path, monkeypatch, fake_vgg):
     Path("photos").mkdir()
     for name in ("cat.jpg", "starry_night.jpg", "wave.jpg", "painting.jpg", "photos/dog.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
+    for name in ("sky.png", "sea.png"):
+        Image.linear_gradient("L").save(name)
     shutil.copytree("photos", "paintings")
     iio.imwrite("film.mp4", np.zeros((4, 32, 48, 3), np.uint8), fps=8)
     from tfstyle.painting import doors as transfer

@@ -67,14 +67,16 @@ class StyleContentModel(keras.Model):
             images: Paintings, float tensors `(1, height, width, 3)` in [0, 1], each of any size.
             weights: A weight for each; they are scaled to sum to 1. Default: equal ones.
 
-        The target is the weighted mean of their summaries. Of Gram matrices it has the same
-        gradient as the weighted mean of the losses.
+        Each term blends its summaries of them: as a rule, to their weighted mean.
         """
         weights = weights or [1.0] * len(images)
-        self.style_targets = keras.tree.map_structure(
-            lambda *each: sum(w / sum(weights) * one for w, one in zip(weights, each, strict=True)),
-            *(self.summaries(image) for image in images),
-        )
+        weights = [weight / sum(weights) for weight in weights]
+        summaries = [self.summaries(image) for image in images]
+        self.style_targets = {
+            term.name: term.blend([each[term.name] for each in summaries], weights)
+            for term in self.terms
+            if term.against == "style"
+        }
 
     def set_styles(self, images):
         """Look at the paintings of a network of several styles, once, each a style of its own.

@@ -11,7 +11,7 @@ from tfstyle.losses.equations import (
 )
 from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.losses.statistics import channel_moments, gram_matrix
-from tfstyle.losses.terms import Codes, Seen, Term, terms_of
+from tfstyle.losses.terms import Codes, Seen, Term, in_regions, terms_of
 
 __all__ = [
     "CONTENT_NORMS",
@@ -26,6 +26,7 @@ __all__ = [
     "contrast_loss",
     "gram_matrix",
     "grid_variation",
+    "in_regions",
     "moments_loss",
     "normed_content_loss",
     "style_loss",

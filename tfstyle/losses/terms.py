@@ -4,6 +4,8 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
 
 from tfstyle.config import TrainConfig
@@ -98,6 +100,21 @@ class Term:
         """
         raise NotImplementedError(f"{type(self).__name__} has no `summary` of a painting.")
 
+    def blend(self, summaries, weights):
+        """Return the target that summaries of several paintings make.
+
+        Args:
+            summaries: What `summary` returned of each.
+            weights: A weight for each, which sum to 1.
+
+        Returns:
+            Their weighted mean: of Gram matrices it has the same gradient as the weighted mean of
+            the losses.
+        """
+        return keras.tree.map_structure(
+            lambda *each: sum(w * one for w, one in zip(weights, each, strict=True)), *summaries
+        )
+
     def __call__(self, seen, target):
         """Return the loss before its weight.
 
@@ -159,10 +176,14 @@ class GramTerm(Term):
         return self.losses(seen, target)[self.name]
 
     def losses(self, seen, target):
+        grams = {layer: gram_matrix(seen.features[layer]) for layer in self.layers}
+        return self._compare(grams, seen, target)
+
+    def _compare(self, grams, seen, target):
         pixels = _positions(seen.pictures)
         losses = {
             layer: style_loss(
-                gram_matrix(seen.features[layer]),
+                grams[layer],
                 target[layer],
                 self.norm,
                 positions=_positions(seen.features[layer]),
@@ -172,6 +193,74 @@ class GramTerm(Term):
         }
         total = sum(weight * losses[layer] for layer, weight in self.layers.items())
         return {self.name: total} | {f"{self.name}/{layer}": losses[layer] for layer in losses}
+
+
+class RegionsTerm(GramTerm):
+    """Take on each painting's Gram matrices in a region of its own.
+
+    Args:
+        masks: Where each painting is taken on, float array `(count, height, width)` in [0, 1], of
+            any size: its weight at each place.
+        style_masks: What of each painting is taken on, such arrays, each of its own size, or None
+            for all of a painting.
+
+    Source: Gatys et al. (2017), "Controlling perceptual factors in neural style transfer",
+    https://arxiv.org/abs/1611.07865: guided Gram matrices. Departs from it: guides are scaled to
+    each layer, without erosion.
+    """
+
+    def __init__(self, name, weight, layers, norm, masks, style_masks=None):
+        super().__init__(name, weight, layers, norm)
+        self.masks = np.float32(masks)
+        self.style_masks = style_masks or [None] * len(self.masks)
+        areas = np.maximum(self.masks.mean((1, 2)), 1e-6)
+        self.shares = (areas / areas.sum()).tolist()
+
+    def summary(self, features):
+        return {layer: features[layer] for layer in self.layers}
+
+    def blend(self, summaries, weights):
+        return [
+            {layer: gram_where(seen, mask) for layer, seen in features.items()}
+            for features, mask in zip(summaries, self.style_masks, strict=True)
+        ]
+
+    def losses(self, seen, target):
+        regions = []
+        for mask, grams in zip(self.masks, target, strict=True):
+            features = {layer: gram_where(seen.features[layer], mask) for layer in self.layers}
+            regions.append(self._compare(features, seen, grams))
+        return {
+            name: sum(w * losses[name] for w, losses in zip(self.shares, regions, strict=True))
+            for name in self.names
+        }
+
+
+def gram_where(features, mask):
+    """Correlate the channels of features as `gram_matrix` does, each place by its weight.
+
+    Args:
+        features: Float tensor `(batch, height, width, channels)`.
+        mask: Float array `(height, width)` in [0, 1], of any size; None: alike everywhere.
+
+    Returns:
+        Float32 tensor `(batch, channels, channels)`: Σ m·F·Fᵀ / Σ m.
+
+    Example:
+
+    >>> x = ops.reshape(ops.array([1.0, 3.0]), (1, 1, 2, 1))
+    >>> float(gram_where(x, [[0.0, 1.0]])[0, 0, 0])
+    9.0
+    """
+    if mask is None:
+        return gram_matrix(features)
+    mask = ops.convert_to_tensor(np.float32(mask))[None, :, :, None]
+    size = ops.shape(features)[1:3]
+    if tuple(size) != tuple(mask.shape[1:3]):
+        mask = ops.image.resize(mask, size, antialias=True, data_format="channels_last")
+    mask = ops.clip(mask, 0, 1)
+    weighted = features * ops.cast(ops.sqrt(mask), features.dtype)
+    return gram_matrix(weighted) / ops.maximum(ops.mean(mask), 1e-6)
 
 
 class MomentsTerm(Term):
@@ -228,6 +317,31 @@ class CodeSizeTerm(Term):
 
     def __call__(self, seen, target):
         return code_size(seen.codes.paintings)
+
+
+def in_regions(terms, masks, style_masks=None):
+    """Return terms of which those for Gram matrices look at each painting in its region.
+
+    Args:
+        terms: What `terms_of` a recipe returned.
+        masks: As for `RegionsTerm`.
+        style_masks: As for `RegionsTerm`.
+
+    Raises:
+        ValueError: If another term looks at paintings, which knows no regions.
+    """
+    result = []
+    for term in terms:
+        if type(term) is GramTerm:
+            settings = (term.name, term.weight, term.layers, term.norm)
+            term = RegionsTerm(*settings, masks, style_masks)
+        elif term.against == "style":
+            raise ValueError(
+                f"Regions are known to Gram matrices alone. Received: the term {term.name!r}, too: "
+                "set its weight to 0."
+            )
+        result.append(term)
+    return result
 
 
 def terms_of(config):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfstyle.config.checks import as_list
-from tfstyle.losses import terms_of
+from tfstyle.losses import in_regions, terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
@@ -26,6 +26,8 @@ def optimize_image(
     style_weights=None,
     start_from=None,
     terms=(),
+    masks=None,
+    style_masks=None,
     seed=0,
     callbacks=(),
 ):
@@ -39,6 +41,10 @@ def optimize_image(
         start_from: Picture to start from in place of the recipe's start, resized if need be. Of a
             recipe that starts from "instant", the photograph where none is given.
         terms: `tfstyle.losses.Term`s to ask for beside the recipe's.
+        masks: Where each painting is taken on, float array `(count, height, width)` in [0, 1];
+            without, all of them everywhere, by their weights.
+        style_masks: What of each painting is taken on, a list of float arrays `(height, width)` in
+            [0, 1] or None.
         seed: Seed of the noise that a recipe starts from.
         callbacks: Keras callbacks, or one; `fit`, or an L-BFGS run that calls them in the same
             way, goes through them once for each scale.
@@ -52,7 +58,9 @@ def optimize_image(
         ValueError: If a callback would change the learning rate of L-BFGS, which has none.
         RuntimeError: In the scope of a `tf.distribute` strategy of several devices.
     """
-    callbacks, terms = as_list(callbacks), [*terms_of(recipe), *as_list(terms)]
+    callbacks, own = as_list(callbacks), terms_of(recipe)
+    own = own if masks is None else in_regions(own, masks, style_masks)
+    terms = [*own, *as_list(terms)]
     _check_run(recipe, callbacks)
     height, width = content.shape[:2]
     network = load_network(recipe.network, recipe.network_weights)

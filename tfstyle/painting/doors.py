@@ -8,6 +8,7 @@ import numpy as np
 from tfstyle.config import CODE_SIDE, HubConfig, PaintConfig, Recipe, recipe_with, with_fields
 from tfstyle.painting import hub, zoo
 from tfstyle.painting.instant import Paintings, network_of_any
+from tfstyle.painting.regions import compose, read_masks, regions
 from tfstyle.pictures import Picture, colors, read_image, resize, to_pil
 
 
@@ -18,6 +19,8 @@ def stylize(
     *,
     model=None,
     style_weights=None,
+    masks=None,
+    style_masks=None,
     start_from=None,
     terms=(),
     seed=0,
@@ -43,6 +46,11 @@ def stylize(
             Details at `tfstyle.painting.hub.load`.
         style_weights: Positive weights of several paintings, by default equal ones; or a weight
             for each style of a trained network of several.
+        masks: Where each style goes, a picture for each in any of these forms: white where it is,
+            black where it is not, grey between. Where all are black, the photograph stays. The
+            styles may then be trained ones and paintings in one list, painted in one pass.
+        style_masks: What of each painting its style is taken from, pictures of that kind. For
+            painting by optimization.
         start_from: Picture to start from, in any of these forms. Default: what the recipe says.
         terms: What else the picture is asked to be: `tfstyle.losses.Term`s beside the recipe's.
         seed: Integer; with the same seed, machine and versions a run repeats exactly.
@@ -74,9 +82,14 @@ def stylize(
     tfstyle.stylize("cat.jpg", "starry_night.jpg", size=384).save("cat_by_night.png")
     tfstyle.stylize("cat.jpg", "starry_night.jpg", "instant").save("cat_at_once.png")
     tfstyle.stylize("cat.jpg", "wave").save("cat_at_sea.png")
+    tfstyle.stylize("cat.jpg", ["night.jpg", "wave"], masks=["sky.png", "sea.png"]).save("both.png")
     tfstyle.stylize("cat.jpg", model="models/wave").save("cat_at_sea.png")
     ```
     """
+    if style_masks is not None and masks is None:
+        raise TypeError("`style_masks` go with `masks`, which say where the styles are painted.")
+    if masks is not None and (style_weights is not None or model is not None):
+        raise TypeError("`masks` go neither with `style_weights` nor with a `model`.")
     if model is not None:
         if recipe != "default" or start_from is not None or terms or callbacks:
             raise TypeError("A `model` takes no `recipe`, `start_from`, `terms` or `callbacks`.")
@@ -84,9 +97,12 @@ def stylize(
         return _paint_with_model(model, content, style, config, style_weights)
     if style is None:
         raise TypeError("`style` must be a painting or a trained style. Received: neither.")
-    trained = zoo.find(style)
-    if trained is None and isinstance(style, str):
-        zoo.refuse_unknown(style)
+    several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
+    styles = list(style) if several else [style]
+    for each in styles:
+        if isinstance(each, str) and zoo.find(each) is None:
+            zoo.refuse_unknown(each)
+    trained = zoo.find(style) if masks is None else next(filter(None, map(zoo.find, styles)), None)
     any_style = network_of_any(recipe)
     if trained or any_style:
         known = recipe in ("default", "instant") or not trained
@@ -95,9 +111,15 @@ def stylize(
                 'Painting in one pass takes no `recipe` but "instant", no `start_from`, no `terms` '
                 "and no `callbacks`."
             )
-        trained = trained or Paintings(style, any_style)
+        if style_masks is not None:
+            raise TypeError("Painting in one pass takes no `style_masks`.")
         config = with_fields(PaintConfig(), **overrides)
         photo = read_image(content)
+        if masks is not None:
+            any_style = any_style or zoo.ANY
+            found = [zoo.find(each) or Paintings(each, any_style) for each in styles]
+            return _paint_regions(photo, found, read_masks(masks, len(found)), config)
+        trained = trained or Paintings(style, any_style)
         return paint_photos([photo], trained, config, style_weights=style_weights)[0]
     own_size = "size" in overrides and overrides["size"] is None
     if own_size:
@@ -106,8 +128,7 @@ def stylize(
     photo = read_image(content)
     if own_size:
         recipe = recipe_with(recipe, size=max(photo.rgb.shape[:2]))
-    several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
-    paintings = [read_image(source).rgb for source in (style if several else [style])]
+    paintings = [read_image(source).rgb for source in styles]
     if not paintings:
         raise ValueError("`style` must hold at least one painting. Received: an empty list.")
     weights = list(style_weights) if style_weights is not None else [1.0] * len(paintings)
@@ -122,13 +143,18 @@ def stylize(
     if recipe.color == "recolor":
         paintings = [colors.recolor(painting, rgb) for painting in paintings]
 
+    if masks is not None:
+        masks = regions(read_masks(masks, len(paintings)), rgb.shape[:2])
+    if style_masks is not None:
+        style_masks = read_masks(style_masks, len(paintings), "style_masks")
+
     # Loads Keras, after all that can go wrong before.
     from tfstyle.networks.features import WeightsMissing
     from tfstyle.optimize.picture import optimize_image
 
     at_once = None
     if recipe.start == "instant" and start_from is None:
-        start_from = at_once = _at_once(rgb, paintings, weights, recipe)
+        start_from = at_once = _at_once(rgb, paintings, weights, masks, recipe)
     try:
         stylized = optimize_image(
             rgb,
@@ -137,6 +163,8 @@ def stylize(
             style_weights=weights,
             start_from=start_from,
             terms=terms,
+            masks=masks,
+            style_masks=style_masks,
             seed=seed,
             callbacks=callbacks,
         )
@@ -148,6 +176,7 @@ def stylize(
     finally:
         # Keras' models lie in circles: Python would let a dozen loss networks pile up first.
         gc.collect()
+    stylized = stylized if masks is None else compose(rgb, stylized, masks)
     return _finished(stylized, rgb, photo, recipe)
 
 
@@ -208,10 +237,25 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
     return [_finished(*each, config) for each in zip(stylized, rgbs, photos, strict=True)]
 
 
-def _at_once(rgb, paintings, weights, recipe):
+def _paint_regions(photo, styles, masks, config):
+    """Paint a photograph in one pass, in each style where its mask says."""
+    from tfstyle.painting.sizes import paint
+
+    rgb = resize(photo.rgb, config.size or max(photo.rgb.shape[:2]))
+    painted = []
+    for style in styles:
+        network = zoo.load(style.path)
+        painted.append(paint(network, rgb, config, style_weights=style.point(network)))
+    return _finished(compose(rgb, painted, regions(masks, rgb.shape[:2])), rgb, photo, config)
+
+
+def _at_once(rgb, paintings, weights, masks, recipe):
     """Paint with the network of any style what a recipe starts from."""
     from tfstyle.painting.sizes import paint_batch
 
+    if masks is not None:
+        painted = [_at_once(rgb, [painting], [1], None, recipe) for painting in paintings]
+        return compose(rgb, painted, masks)
     style = Paintings(paintings)
     network = zoo.load(style.path)
     # As large as the recipe's strokes are on this canvas.
