@@ -480,3 +480,13 @@ def test_generator_refuses_what_is_no_network(kind, settings):
     ((name, value),) = settings.items()
     with pytest.raises(ValueError, match=rf"positive `width`, no negative .*{name}={value}[,.]"):
         GENERATORS[kind](**settings)
+
+
+@pytest.mark.parametrize("num_styles", [1, 2])
+def test_keras_exports_a_network_before_its_first_call(num_styles, tmp_path):
+    network = LeanNet(0.25, 1, num_styles)
+    network.export(tmp_path / "model", verbose=False)
+    image = np.random.default_rng(0).random((1, 32, 40, 3), np.float32)
+    given = (image, np.float32([[0, 1]]))[:num_styles]
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.serve(*given), network(*given), atol=1e-5)

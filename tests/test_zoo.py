@@ -4,6 +4,8 @@ import base64
 import io
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -187,3 +189,12 @@ def test_load_gives_a_network_of_ones_own(tiny_zoo):
     assert tfstyle.load("any").encode(picture).shape == (1, 128)
     with pytest.raises(ValueError, match="`style` must be one of"):
         tfstyle.load("monet")
+
+
+def test_keras_loads_our_networks_once_tfstyle_is_imported():
+    code = (
+        "import keras, tfstyle, sys; network = keras.saving.load_model(sys.argv[1]); "
+        "print(type(network).__name__)"
+    )
+    run = [sys.executable, "-c", code, FOLDER / "wave.keras"]
+    assert subprocess.run(run, capture_output=True, text=True).stdout.strip() == "LeanNet"

@@ -1,6 +1,7 @@
 """Neural style transfer in Keras 3 and TensorFlow, from one picture to a served model."""
 
 import importlib
+import sys
 
 from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
 from tfstyle.version import __version__
@@ -29,3 +30,7 @@ def __getattr__(name):
     if name in _LOADED_WHEN_ASKED_FOR:
         return getattr(importlib.import_module(_LOADED_WHEN_ASKED_FOR[name]), name)
     raise AttributeError(f"module 'tfstyle' has no attribute {name!r}")
+
+
+if "keras" in sys.modules:  # `keras.saving.load_model` then knows our networks
+    importlib.import_module("tfstyle.networks")

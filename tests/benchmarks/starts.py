@@ -2,7 +2,7 @@
 
     python tests/benchmarks/starts.py CONTENT STYLE --size 512 -o both.png
 
-For both: seconds, those of the first picture and of TensorFlow's tracing included, and the loss of the
+For both: seconds, with the first picture and TensorFlow's tracing, and the loss of the
 picture. TFSTYLE_VGG19_WEIGHTS names the loss network's weights.
 """
 
