@@ -22,7 +22,7 @@ except ImportError as error:
 
 SIGNATURE = "stylize"
 METADATA = "tfstyle.json"
-RESIZABLE_SIDE = 256  # of the pictures that a file for any size is calibrated with
+RESIZABLE_SIDE = 256  # at which a file for any size is calibrated, and opened
 
 # What both XNNPACK and the GPU delegate run (gpu_compatibility.cc of TensorFlow 2.21), but for
 # int8 in the GPU delegate.
@@ -42,7 +42,7 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     JSON is in the file, too: the metadata buffer named `tfstyle.json`.
 
     A network of any style becomes a pair of files. This one has an input `code`, float32
-    `(1, 1, 1, code size)`; the other, `encoder_path(path)`, reads it: its signature `encode` takes
+    `(1, 1, 1, code size)`; the other, see `encoder_path`, reads it: its signature `encode` takes
     `painting`, float32 `(1, height, width, 3)`, RGB in [0, 1], best with a long side of 512 px, and
     returns `code`. Its weights are in float16 where this one's are in 8 bits: it runs once for each
     painting, and its errors would be seen in every picture.
@@ -80,7 +80,7 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         foreign = set(operators(data)) - OPERATORS
         if foreign:
             raise ValueError(f"The converter made operators that phones do not run: {foreign}.")
-    files = [with_metadata(data, metadata) for data in files]
+    files = [with_metadata(_with_first_size(data), metadata) for data in files]
     with writing(path) as temporary:
         beside = encoder_path(temporary)
         try:
@@ -92,14 +92,26 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         finally:
             beside.unlink(missing_ok=True)
         for data in files[1:]:
-            write(encoder_path(path), data)
+            write(encoder_path(path, config.sides), data)
     write(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
     return path
 
 
-def encoder_path(path):
-    """Return the path of the file that reads the codes for a network of any style."""
-    return path.with_name(f"{path.stem}_encoder{path.suffix}")
+def encoder_path(path, sides=None):
+    """Return the path of the file that reads the codes for a network of any style.
+
+    Args:
+        path: The file that paints.
+        sides: Tuple (height, width) if it takes no other size. Files of several sizes whose names
+            end in it share an encoder: any_256.tflite and any_512.tflite have any_encoder.tflite.
+    """
+    stem = path.stem
+    if sides:
+        height, width = sides
+        stem = stem.removesuffix(f"_{height}x{width}")
+        if height == width:
+            stem = stem.removesuffix(f"_{height}")
+    return path.with_name(f"{stem}_encoder{path.suffix}")
 
 
 class LiteRTPainter:
@@ -134,7 +146,9 @@ class LiteRTPainter:
     def encode(self, painting):
         """Return the code of a painting, a float32 array `(height, width, 3)` in [0, 1]."""
         if self._encode is None:
-            interpreter = Interpreter(str(encoder_path(self.path)), num_threads=self._threads)
+            interpreter = Interpreter(
+                str(encoder_path(self.path, self.size)), num_threads=self._threads
+            )
             self._encode = interpreter.get_signature_runner("encode")
         return self._encode(painting=np.float32(painting)[None])["code"]
 
@@ -207,6 +221,18 @@ def read_metadata(data):
         if entry.Name() == METADATA.encode():
             return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
+
+
+def _with_first_size(data):
+    """Return a file's bytes with a size that it is opened at, if it takes any: Java's interpreter
+    prepares what it opens, and the converter leaves a single pixel, which no network can paint."""
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    graph = model.subgraphs[0]
+    for tensor in (graph.tensors[index] for index in graph.inputs):
+        if tensor.shapeSignature is not None:
+            given = np.asarray(tensor.shapeSignature)
+            tensor.shape = np.where(given < 0, RESIZABLE_SIDE, given).astype(np.int32)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _convert(frozen, config, calibration):

@@ -1,11 +1,13 @@
 """A network of any style, exported: called as Magenta's, with files, as a LiteRT pair."""
 
 import io
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 import tfstyle
@@ -142,6 +144,26 @@ def test_the_pair_paints_as_the_network(network, pair):
         exact = network(photo[None], network.encode(painting[None]))[0]
         np.testing.assert_allclose(painter(photo, painting), exact, atol=1e-4)
     assert verify(pair, network).passed
+
+
+def test_both_files_open_as_javas_interpreter_opens_them(pair):
+    for path in (pair, encoder_path(pair)):
+        Interpreter(str(path)).allocate_tensors()  # before any size is said
+
+
+@pytest.mark.parametrize(
+    ("name", "sides", "encoder"),
+    [
+        ("any.tflite", None, "any_encoder.tflite"),
+        ("any_256.tflite", (256, 256), "any_encoder.tflite"),
+        ("any_32x48.tflite", (32, 48), "any_encoder.tflite"),
+        ("any_32.tflite", (32, 48), "any_32_encoder.tflite"),
+        ("any_2.tflite", (256, 256), "any_2_encoder.tflite"),
+        ("any_256.tflite", None, "any_256_encoder.tflite"),
+    ],
+)
+def test_encoder_path_is_one_for_names_that_end_in_their_size(name, sides, encoder):
+    assert encoder_path(Path("models") / name, sides) == Path("models") / encoder
 
 
 def test_a_pair_in_eight_bits_reads_codes_in_sixteen(network, tmp_path):
