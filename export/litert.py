@@ -80,7 +80,7 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         foreign = set(operators(data)) - OPERATORS
         if foreign:
             raise ValueError(f"The converter made operators that phones do not run: {foreign}.")
-    files = [with_metadata(_with_first_size(data), metadata) for data in files]
+    files = [with_metadata(data, metadata) for data in files]
     with writing(path) as temporary:
         beside = encoder_path(temporary)
         try:
@@ -200,8 +200,9 @@ def operators(data):
 
 
 def with_metadata(data, metadata):
-    """Return a file's bytes with a dictionary in its buffer `tfstyle.json`."""
+    """Return a file's bytes with a dictionary in its buffer `tfstyle.json`, ready to be opened."""
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    _set_first_size(model.subgraphs[0])
     buffer, entry = schema.BufferT(), schema.MetadataT()
     text = json.dumps(metadata, ensure_ascii=False).encode()
     buffer.data = np.frombuffer(text, np.uint8)
@@ -223,16 +224,13 @@ def read_metadata(data):
     return None
 
 
-def _with_first_size(data):
-    """Return a file's bytes with a size that it is opened at, if it takes any: Java's interpreter
-    prepares what it opens, and the converter leaves a single pixel, which no network can paint."""
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    graph = model.subgraphs[0]
+def _set_first_size(graph):
+    """Set the size that a graph is opened at, if it takes any: Java's interpreter prepares what it
+    opens, and the converter leaves a single pixel, which no network can paint."""
     for tensor in (graph.tensors[index] for index in graph.inputs):
         if tensor.shapeSignature is not None:
             given = np.asarray(tensor.shapeSignature)
             tensor.shape = np.where(given < 0, RESIZABLE_SIDE, given).astype(np.int32)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _convert(frozen, config, calibration):

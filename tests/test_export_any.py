@@ -176,11 +176,13 @@ def test_a_pair_in_eight_bits_reads_codes_in_sixteen(network, tmp_path):
     assert verify(path, network).passed
 
 
-def test_a_pair_that_is_not_good_enough_leaves_neither_file(network, tmp_path, monkeypatch):
+def test_a_pair_that_is_not_good_enough_leaves_neither_file(network, pair, tmp_path, monkeypatch):
     def refuse(path):
         assert encoder_path(path).is_file()
         raise ValueError("not good enough")
 
+    monkeypatch.setattr(litert, "_convert", lambda *_: pair.read_bytes())
+    monkeypatch.setattr(litert, "_convert_encoder", lambda *_: encoder_path(pair).read_bytes())
     with pytest.raises(ValueError, match="not good enough"):
         write_litert(network, tmp_path / "any.tflite", check=refuse)
     assert not any(tmp_path.iterdir())
