@@ -127,7 +127,7 @@ class LiteRTPainter:
         size: Tuple (height, width) if the file takes no other size, else None.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or no encoder beside one of any style.
         ValueError: If it is not one of tfstyle.
     """
 
@@ -142,13 +142,17 @@ class LiteRTPainter:
         self._run = self._interpreter.get_signature_runner(SIGNATURE)
         height, width = self._run.get_input_details()["image"]["shape_signature"][1:3]
         self.size = None if height < 0 else (int(height), int(width))
+        self._encoder = encoder_path(self.path, self.size)
+        if self.metadata.get("painting") and not self._encoder.is_file():
+            raise FileNotFoundError(
+                f"'{path}' takes codes of paintings, which '{self._encoder.name}' reads. There is "
+                "none beside it: keep the two together, or export them again."
+            )
 
     def encode(self, painting):
         """Return the code of a painting, a float32 array `(height, width, 3)` in [0, 1]."""
         if self._encode is None:
-            interpreter = Interpreter(
-                str(encoder_path(self.path, self.size)), num_threads=self._threads
-            )
+            interpreter = Interpreter(str(self._encoder), num_threads=self._threads)
             self._encode = interpreter.get_signature_runner("encode")
         return self._encode(painting=np.float32(painting)[None])["code"]
 

@@ -151,6 +151,13 @@ def test_both_files_open_as_javas_interpreter_opens_them(pair):
         Interpreter(str(path)).allocate_tensors()  # before any size is said
 
 
+def test_a_pair_that_lost_its_encoder_is_refused(pair, tmp_path):
+    path = tmp_path / "any.tflite"
+    path.write_bytes(pair.read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"'any_encoder\.tflite' reads. There is none"):
+        LiteRTPainter(path)
+
+
 @pytest.mark.parametrize(
     ("name", "sides", "encoder"),
     [
