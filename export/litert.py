@@ -22,7 +22,7 @@ except ImportError as error:
 
 SIGNATURE = "stylize"
 METADATA = "tfstyle.json"
-RESIZABLE_SIDE = 256  # of the pictures that a file for any size is calibrated with
+RESIZABLE_SIDE = 256  # at which a file for any size is calibrated, and opened
 
 # What both XNNPACK and the GPU delegate run (gpu_compatibility.cc of TensorFlow 2.21), but for
 # int8 in the GPU delegate.
@@ -42,7 +42,7 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     JSON is in the file, too: the metadata buffer named `tfstyle.json`.
 
     A network of any style becomes a pair of files. This one has an input `code`, float32
-    `(1, 1, 1, code size)`; the other, `encoder_path(path)`, reads it: its signature `encode` takes
+    `(1, 1, 1, code size)`; the other, see `encoder_path`, reads it: its signature `encode` takes
     `painting`, float32 `(1, height, width, 3)`, RGB in [0, 1], best with a long side of 512 px, and
     returns `code`. Its weights are in float16 where this one's are in 8 bits: it runs once for each
     painting, and its errors would be seen in every picture.
@@ -92,14 +92,26 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         finally:
             beside.unlink(missing_ok=True)
         for data in files[1:]:
-            write(encoder_path(path), data)
+            write(encoder_path(path, config.sides), data)
     write(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
     return path
 
 
-def encoder_path(path):
-    """Return the path of the file that reads the codes for a network of any style."""
-    return path.with_name(f"{path.stem}_encoder{path.suffix}")
+def encoder_path(path, sides=None):
+    """Return the path of the file that reads the codes for a network of any style.
+
+    Args:
+        path: The file that paints.
+        sides: Tuple (height, width) if it takes no other size. Files of several sizes whose names
+            end in it share an encoder: any_256.tflite and any_512.tflite have any_encoder.tflite.
+    """
+    stem = path.stem
+    if sides:
+        height, width = sides
+        stem = stem.removesuffix(f"_{height}x{width}")
+        if height == width:
+            stem = stem.removesuffix(f"_{height}")
+    return path.with_name(f"{stem}_encoder{path.suffix}")
 
 
 class LiteRTPainter:
@@ -115,7 +127,7 @@ class LiteRTPainter:
         size: Tuple (height, width) if the file takes no other size, else None.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or no encoder beside one of any style.
         ValueError: If it is not one of tfstyle.
     """
 
@@ -130,11 +142,17 @@ class LiteRTPainter:
         self._run = self._interpreter.get_signature_runner(SIGNATURE)
         height, width = self._run.get_input_details()["image"]["shape_signature"][1:3]
         self.size = None if height < 0 else (int(height), int(width))
+        self._encoder = encoder_path(self.path, self.size)
+        if self.metadata.get("painting") and not self._encoder.is_file():
+            raise FileNotFoundError(
+                f"'{path}' takes codes of paintings, which '{self._encoder.name}' reads. There is "
+                "none beside it: keep the two together, or export them again."
+            )
 
     def encode(self, painting):
         """Return the code of a painting, a float32 array `(height, width, 3)` in [0, 1]."""
         if self._encode is None:
-            interpreter = Interpreter(str(encoder_path(self.path)), num_threads=self._threads)
+            interpreter = Interpreter(str(self._encoder), num_threads=self._threads)
             self._encode = interpreter.get_signature_runner("encode")
         return self._encode(painting=np.float32(painting)[None])["code"]
 
@@ -186,8 +204,9 @@ def operators(data):
 
 
 def with_metadata(data, metadata):
-    """Return a file's bytes with a dictionary in its buffer `tfstyle.json`."""
+    """Return a file's bytes with a dictionary in its buffer `tfstyle.json`, ready to be opened."""
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    _set_first_size(model.subgraphs[0])
     buffer, entry = schema.BufferT(), schema.MetadataT()
     text = json.dumps(metadata, ensure_ascii=False).encode()
     buffer.data = np.frombuffer(text, np.uint8)
@@ -207,6 +226,15 @@ def read_metadata(data):
         if entry.Name() == METADATA.encode():
             return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
+
+
+def _set_first_size(graph):
+    """Set the size that a graph is opened at, if it takes any: Java's interpreter prepares what it
+    opens, and the converter leaves a single pixel, which no network can paint."""
+    for tensor in (graph.tensors[index] for index in graph.inputs):
+        if tensor.shapeSignature is not None:
+            given = np.asarray(tensor.shapeSignature)
+            tensor.shape = np.where(given < 0, RESIZABLE_SIDE, given).astype(np.int32)
 
 
 def _convert(frozen, config, calibration):

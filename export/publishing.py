@@ -116,13 +116,19 @@ def _android_paths(network, output, config):
 
 
 def _write_labels(network, output, config, written):
-    """Say in an app's assets which styles there are, besides those that it has already."""
+    """Say in an app's assets which styles there are, besides those that it has already. What
+    paints in the style of any painting is the last, and names the file that reads paintings."""
+    from tfstyle.export.litert import encoder_path
+
     assets = output / "assets"
     label = labels(network)[style_index(network, config.style)]
     entry = {"name": label["name"], "about": label.get("about", ""), "thumbnail": None}
     for thumbnail in thumbnails(freeze(network, config)).values():
         entry["thumbnail"] = f"{_file_name(config.style)}.jpg"
         write(assets / entry["thumbnail"], thumbnail)
+    path, report = next(iter(written.items()))
+    takes_painting = report.metadata["painting"] is not None
+    entry["encoder"] = encoder_path(path, report.metadata["size"]).name if takes_painting else None
     entry["models"] = [
         {"file": path.name, "size": report.metadata["size"], "bytes": report.file_bytes}
         for path, report in written.items()
@@ -130,6 +136,7 @@ def _write_labels(network, output, config, written):
     path = assets / "labels.json"
     before = json.loads(path.read_text("utf-8"))["styles"] if path.is_file() else []
     styles = [other for other in before if other["name"] != entry["name"]] + [entry]
+    styles.sort(key=lambda style: style.get("encoder") is not None)
     write(path, json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
 
 

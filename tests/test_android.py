@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfstyle.config import PaintConfig
+from tfstyle.config import CODE_SIDE, PaintConfig
 from tfstyle.export.calibration import SHIPPED
 from tfstyle.export.config import ExportConfig
+from tfstyle.networks import AnyNet
 from tfstyle.painting.sizes import paint
 from tfstyle.pictures import read_image, resize
 
@@ -75,9 +76,9 @@ def test_xml_is_well_formed_and_every_resource_exists():
     assert len(list(MAIN.rglob("*.xml"))) >= 7
     text = "\n".join(path.read_text() for path in MAIN.rglob("*.xml"))
     used = set(re.findall(r'"@((?!android:|\+)[\w]+/[\w.]+)"', text))
-    for kind, name in re.findall(r"\bR\.(\w+)\.(\w+)", "\n".join(KOTLIN.values())):
+    code = "\n".join(KOTLIN.values())
+    for kind, name in re.findall(r"(?<!android\.)\bR\.(\w+)\.(\w+)", code):
         used.add(f"{kind}/{name}")
-    used -= {"layout/simple_spinner_dropdown_item"}  # Android's own
     assert used <= resources()
     unused = {name for name in resources() - used if not name.startswith("id/")}
     assert not unused
@@ -138,6 +139,7 @@ def test_kotlin_names_things_as_the_export_does():
     assert CONSTANTS["LANCZOS_LOBES"] == "3"  # as Pillow's, which tfstyle resizes with
     assert TEXT["SIGNATURE"] == litert.SIGNATURE
     assert TEXT["METADATA"] == litert.METADATA
+    assert int(CONSTANTS["CODE_SIDE"]) == CODE_SIDE
 
 
 def test_pictures_lie_on_the_networks_grid(tiny_painter):
@@ -149,7 +151,9 @@ def test_pictures_lie_on_the_networks_grid(tiny_painter):
 
 def test_readme_exports_where_the_app_looks():
     text = (PROJECT / "README.md").read_text()
-    assert f"tfstyle export wave {MAIN.relative_to(PROJECT.parents[1])} --format android" in text
+    folder = MAIN.relative_to(PROJECT.parents[1])
+    for style in ("wave", "any"):
+        assert f"tfstyle export {style} {folder} --format android" in text
     assert "**Not run on a device:**" in text
 
 
@@ -189,6 +193,59 @@ def test_a_phones_steps_paint_what_the_network_paints(models, tiny_painter, side
     assert difference.mean() < 0.2
 
 
+@pytest.fixture(scope="module")
+def any_style():
+    about = {"name": "any", "about": "any painting"}
+    return AnyNet(0.125, 0, num_styles=8, card={"styles": [about]})
+
+
+@pytest.fixture(scope="module")
+def app(any_style, tiny_styles, tmp_path_factory):
+    """Folder of an app's assets: of the network of any style, and then of a trained one."""
+    pytest.importorskip("ai_edge_litert")
+    from tfstyle.export import parity, publishing
+
+    folder = tmp_path_factory.mktemp("app")
+    any_style.save(folder / "any.keras")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "RUN_SECONDS", 0)
+        patch.setattr(parity, "peak_memory_mb", lambda *_: 1.0)
+        for network in (folder / "any.keras", tiny_styles / "ripple.keras"):
+            publishing.publish(network, folder, ExportConfig(format="android", size=64))
+    return folder / "assets"
+
+
+def test_the_style_of_any_painting_is_the_last_and_has_one_encoder(app):
+    styles = json.loads((app / TEXT["LABELS"]).read_text())["styles"]
+    assert [(style["name"], style["encoder"]) for style in styles] == [
+        ("ripple", None),
+        ("any", "any_encoder.tflite"),
+    ]
+    files = sorted(path.name for path in app.glob("any*.tflite"))
+    assert files == ["any_64.tflite", "any_encoder.tflite"]
+
+
+def test_a_phones_steps_paint_in_the_style_of_a_painting(app, any_style):
+    from ai_edge_litert.interpreter import Interpreter
+
+    encoder = Interpreter(str(app / "any_encoder.tflite"))
+    encoder.allocate_tensors()  # as Java's does at once
+    names = {"inputs": [TEXT["PAINTING"]], "outputs": [TEXT["CODE"]]}
+    assert encoder.get_signature_list() == {TEXT["ENCODE"]: names}
+    assert int(CONSTANTS["LEAST_CODE_SIDE"]) == 2 ** len(any_style.encoder.filters)
+    encode = encoder.get_signature_runner(TEXT["ENCODE"])
+    image, painting = (read_image(path).rgb for path in SHIPPED[:2])
+    painting = resize(painting, int(CONSTANTS["CODE_SIDE"]))[None]
+    code = encode(**{TEXT["PAINTING"]: painting})[TEXT["CODE"]]
+    run = Interpreter(str(app / "any_64.tflite")).get_signature_runner(TEXT["SIGNATURE"])
+    frame = framed(image, 64)[None]
+    stylized = run(**{TEXT["INPUT"]: frame, TEXT["CODE"]: code})[TEXT["OUTPUT"]]
+    expected = any_style(frame, any_style.encode(painting))
+    np.testing.assert_allclose(stylized, expected, atol=3 / 255)
+    other = run(**{TEXT["INPUT"]: frame, TEXT["CODE"]: -code})[TEXT["OUTPUT"]]
+    assert np.abs(other - stylized).mean() > 0.01
+
+
 # What a phone would do, without one: argument 1 is a folder, 2 the side of the frame.
 CHECK = """
 package com.example.tfstyle
@@ -223,7 +280,11 @@ fun main(args: Array<String>) {
     val bytes = ByteBuffer.allocate(4 * result.size).order(ByteOrder.LITTLE_ENDIAN)
     bytes.asIntBuffer().put(result)
     File(folder, "result").writeBytes(bytes.array())
+    val painting = picture.forEncoder()
+    val pixels = (painting ?: Picture(0, 0, FloatArray(0))).toTensor()
+    File(folder, "painting").writeBytes(ByteArray(pixels.limit()) { pixels[it] })
     println(place)
+    println(painting?.let { listOf(it.height, it.width) })
     println(listOf(4032, 2047, 2048, 9).map { sampleSize(it, 512) })
     val black = Picture(1, 1, FloatArray(3))
     println(meanDifference(Picture(1, 1, floatArrayOf(0f, 0f, 1f)), black))
@@ -235,8 +296,13 @@ fun main(args: Array<String>) {
     if (labels.isFile) {
         val styles = parseLabels(labels.readText())
         println(styles)
+        fun read(name: String) = ByteBuffer.wrap(File(folder, name).readBytes())
+        val encoder = styles[1].encoder!!
+        println(checkEncoder(read(encoder), encoder))
+        println(styles.map { checkModel(read(it.models[0].file), it.models[0]) })
         val model = styles[0].models[0]
-        val file = ByteBuffer.wrap(File(folder, model.file).readBytes())
+        val file = read(model.file)
+        println(failure { checkEncoder(file, model.file) })
         println(readMetadata(file))
         println(failure { checkModel(file, model) })
         println(failure { checkModel(file, model.copy(width = 63)) })
@@ -299,36 +365,35 @@ def test_kotlin_frames_and_crops_as_numpy_does(check, tmp_path, shape, side):
     assert np.all(result >> 24 == 255)
     levels = np.stack([result >> shift & 255 for shift in (16, 8, 0)], -1).astype(int)
     assert np.abs(levels - cropped(np.float32(1.1 - 1.2 * frame), image)).max() <= 1
-    assert lines[1:4] == ["[2, 1, 2, 1]", str(1 / 3), "false"]
-    assert lines[4] == '{a=[1.0, -25.0, null, true, {}], b"\\'
-    assert lines[5] == 'é/=é, [x]: "y", c=[]}'
-    assert lines[6] == str([True] * 6).lower()
+    painting = resize(image, CODE_SIDE)
+    if min(painting.shape[:2]) < int(CONSTANTS["LEAST_CODE_SIDE"]):
+        assert lines[1] == "null"
+    else:
+        assert lines[1] == str([*painting.shape[:2]])
+        given = np.fromfile(tmp_path / "painting", "<f4").reshape(painting.shape)
+        np.testing.assert_allclose(given, painting, atol=2e-6)
+    assert lines[2:5] == ["[2, 1, 2, 1]", str(1 / 3), "false"]
+    assert lines[5] == '{a=[1.0, -25.0, null, true, {}], b"\\'
+    assert lines[6] == 'é/=é, [x]: "y", c=[]}'
+    assert lines[7] == str([True] * 6).lower()
 
 
-def test_kotlin_reads_what_the_export_writes(check, tiny_zoo, tmp_path, monkeypatch):
-    pytest.importorskip("ai_edge_litert")
-    from tfstyle.export import parity
-    from tfstyle.export.publishing import publish
-
-    monkeypatch.setattr(parity, "RUN_SECONDS", 0)
-    for style in ("storm", "ripple"):
-        publish(style, tmp_path, ExportConfig(format="android", size=64))
-    assets = tmp_path / "assets"
-    assert (assets / TEXT["LABELS"]).is_file()
+def test_kotlin_reads_what_the_export_writes(check, app, tmp_path):
+    assets = shutil.copytree(app, tmp_path / "assets")
     write_pixels(assets, np.asarray(Image.new("RGBA", (20, 30))))
-    *_, styles, metadata, fine, wrong_size, wrong_file, wrong_labels = check(assets, 64)
-    assert (
-        styles
-        == "["
-        + ", ".join(
-            f"Style(name={name}, about=about {name}, thumbnail={name}.jpg, "
-            f"models=[Model(file={name}_64.tflite, height=64, width=64)])"
-            for name in ("storm", "ripple")
-        )
-        + "]"
+    *_, styles, size, sizes, no_encoder, metadata, fine, wrong_size, wrong_file, wrong_labels = (
+        check(assets, 64)
     )
-    assert json.loads(metadata) == json.loads((assets / "storm_64.json").read_text())
+    assert styles == (
+        "[Style(name=ripple, about=about ripple, thumbnail=ripple.jpg, encoder=null, "
+        "models=[Model(file=ripple_64.tflite, height=64, width=64)]), "
+        "Style(name=any, about=any painting, thumbnail=null, encoder=any_encoder.tflite, "
+        "models=[Model(file=any_64.tflite, height=64, width=64)])]"
+    )
+    assert (size, sizes) == ("8", "[null, 8]")
+    assert no_encoder == "`painting` is missing from the metadata, or not as it should be."
+    assert json.loads(metadata) == json.loads((assets / "ripple_64.json").read_text())
     assert fine == "none"
-    assert wrong_size == "storm_64.tflite takes pictures of [64.0, 64.0], not 64 × 63."
-    assert wrong_file == "storm_64.tflite is not a LiteRT file of tfstyle."
+    assert wrong_size == "ripple_64.tflite takes pictures of [64.0, 64.0], not 64 × 63."
+    assert wrong_file == "ripple_64.tflite is not a LiteRT file of tfstyle."
     assert wrong_labels == "`styles` is missing from the metadata, or not as it should be."

@@ -1,11 +1,13 @@
 """A network of any style, exported: called as Magenta's, with files, as a LiteRT pair."""
 
 import io
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 import tfstyle
@@ -144,6 +146,33 @@ def test_the_pair_paints_as_the_network(network, pair):
     assert verify(pair, network).passed
 
 
+def test_both_files_open_as_javas_interpreter_opens_them(pair):
+    for path in (pair, encoder_path(pair)):
+        Interpreter(str(path)).allocate_tensors()  # before any size is said
+
+
+def test_a_pair_that_lost_its_encoder_is_refused(pair, tmp_path):
+    path = tmp_path / "any.tflite"
+    path.write_bytes(pair.read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"'any_encoder\.tflite' reads. There is none"):
+        LiteRTPainter(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sides", "encoder"),
+    [
+        ("any.tflite", None, "any_encoder.tflite"),
+        ("any_256.tflite", (256, 256), "any_encoder.tflite"),
+        ("any_32x48.tflite", (32, 48), "any_encoder.tflite"),
+        ("any_32.tflite", (32, 48), "any_32_encoder.tflite"),
+        ("any_2.tflite", (256, 256), "any_2_encoder.tflite"),
+        ("any_256.tflite", None, "any_256_encoder.tflite"),
+    ],
+)
+def test_encoder_path_is_one_for_names_that_end_in_their_size(name, sides, encoder):
+    assert encoder_path(Path("models") / name, sides) == Path("models") / encoder
+
+
 def test_a_pair_in_eight_bits_reads_codes_in_sixteen(network, tmp_path):
     path = write_litert(
         network, tmp_path / "any.tflite", ExportConfig(format="litert", precision="dynamic")
@@ -154,11 +183,13 @@ def test_a_pair_in_eight_bits_reads_codes_in_sixteen(network, tmp_path):
     assert verify(path, network).passed
 
 
-def test_a_pair_that_is_not_good_enough_leaves_neither_file(network, tmp_path, monkeypatch):
+def test_a_pair_that_is_not_good_enough_leaves_neither_file(network, pair, tmp_path, monkeypatch):
     def refuse(path):
         assert encoder_path(path).is_file()
         raise ValueError("not good enough")
 
+    monkeypatch.setattr(litert, "_convert", lambda *_: pair.read_bytes())
+    monkeypatch.setattr(litert, "_convert_encoder", lambda *_: encoder_path(pair).read_bytes())
     with pytest.raises(ValueError, match="not good enough"):
         write_litert(network, tmp_path / "any.tflite", check=refuse)
     assert not any(tmp_path.iterdir())

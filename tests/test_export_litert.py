@@ -138,6 +138,14 @@ def test_file_for_any_size_takes_any(height, width, written, tiny_painter):
     assert mean_difference(painter(given), expected) < TOLERANCES["float32"]
 
 
+def test_file_for_any_size_opens_as_javas_interpreter_opens_it(written):
+    interpreter = Interpreter(str(written()))
+    interpreter.allocate_tensors()  # before any size is said
+    (image,) = interpreter.get_input_details()
+    assert list(image["shape"]) == [1, litert.RESIZABLE_SIDE, litert.RESIZABLE_SIDE, 3]
+    assert list(image["shape_signature"]) == [1, -1, -1, 3]
+
+
 def test_painter_refuses_a_size_that_the_file_does_not_take(written):
     painter = LiteRTPainter(written(size="32x48"))
     assert painter.size == (32, 48)

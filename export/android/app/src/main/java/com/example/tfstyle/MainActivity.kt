@@ -20,8 +20,12 @@ import androidx.activity.viewModels
 class MainActivity : ComponentActivity() {
     private val viewModel: StyleViewModel by viewModels()
 
+    private val images = PickVisualMediaRequest(ActivityResultContracts.PickVisualMedia.ImageOnly)
     private val gallery = registerForActivityResult(ActivityResultContracts.PickVisualMedia()) {
         if (it != null) viewModel.choose(it)
+    }
+    private val painting = registerForActivityResult(ActivityResultContracts.PickVisualMedia()) {
+        if (it != null) viewModel.choosePainting(it)
     }
     private val camera = registerForActivityResult(ActivityResultContracts.TakePicture()) { taken ->
         if (taken) viewModel.choose(cameraUri(this))
@@ -30,10 +34,7 @@ class MainActivity : ComponentActivity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.activity_main)
-        onClick(R.id.gallery) {
-            val images = ActivityResultContracts.PickVisualMedia.ImageOnly
-            gallery.launch(PickVisualMediaRequest(images))
-        }
+        onClick(R.id.gallery) { gallery.launch(images) }
         onClick(R.id.camera) {
             try {
                 camera.launch(cameraUri(this))
@@ -62,10 +63,14 @@ class MainActivity : ComponentActivity() {
         val row = findViewById<ViewGroup>(R.id.styles)
         for (style in viewModel.styles) {
             val item = layoutInflater.inflate(R.layout.item_style, row, false)
-            item.findViewById<TextView>(R.id.name).text = style.name
+            item.findViewById<TextView>(R.id.name).text = viewModel.title(style)
+            val thumbnail = item.findViewById<ImageView>(R.id.thumbnail)
             style.thumbnail?.let { name ->
-                val picture = assets.open(name).use(BitmapFactory::decodeStream)
-                item.findViewById<ImageView>(R.id.thumbnail).setImageBitmap(picture)
+                thumbnail.setImageBitmap(assets.open(name).use(BitmapFactory::decodeStream))
+            }
+            if (style.encoder != null) {
+                thumbnail.setImageResource(android.R.drawable.ic_menu_gallery)
+                viewModel.thumbnail.observe(this, thumbnail::setImageBitmap)
             }
             item.tooltipText = style.about
             item.isActivated = style == viewModel.style
@@ -74,6 +79,7 @@ class MainActivity : ComponentActivity() {
                 item.isActivated = true
                 viewModel.choose(style)
                 showSizes()
+                if (style.encoder != null) painting.launch(images)
             }
             row.addView(item)
         }

@@ -9,13 +9,25 @@ const val METADATA = "tfstyle.json"
 const val SIGNATURE = "stylize"
 const val INPUT = "image"
 const val OUTPUT = "stylized"
+const val ENCODE = "encode" // the signature of an encoder, which returns the code of a painting
+const val PAINTING = "painting"
+const val CODE = "code"
 
 /** A `.tflite` file among the assets, which takes and returns pictures of this size only. */
 data class Model(val file: String, val height: Int, val width: Int)
 
-/** A style, and its models, the smallest first; [thumbnail] names a JPEG among the assets. */
+/**
+ * A style, and its models, the smallest first; [thumbnail] names a JPEG among the assets.
+ *
+ * Where there is an [encoder], the style is that of any painting: the encoder, a `.tflite` file,
+ * reads the code of one, which all models take.
+ */
 data class Style(
-    val name: String, val about: String, val thumbnail: String?, val models: List<Model>,
+    val name: String,
+    val about: String,
+    val thumbnail: String?,
+    val encoder: String?,
+    val models: List<Model>,
 )
 
 /** Reads the text of `labels.json`. */
@@ -28,6 +40,7 @@ fun parseLabels(text: String): List<Style> = parseJson(text).field<List<*>>("sty
         style.field("name"),
         style.field("about"),
         style.field("thumbnail"),
+        style.field("encoder"),
         models.sortedBy { it.height * it.width },
     )
 }
@@ -35,19 +48,11 @@ fun parseLabels(text: String): List<Style> = parseJson(text).field<List<*>>("sty
 /**
  * Checks that a `.tflite` file takes and returns what this app computes with.
  *
+ * @return how many numbers of a code it takes beside the photograph; null if no code.
  * @throws IllegalArgumentException if not; it would paint black or garbled pictures.
  */
-fun checkModel(file: ByteBuffer, model: Model) {
-    val metadata = parseJson(
-        requireNotNull(readMetadata(file)) { "${model.file} is not a LiteRT file of tfstyle." },
-    )
-    val expected = mapOf(
-        "dtype" to "float32", "layout" to "NHWC", "channels" to "RGB", "range" to listOf(0.0, 1.0),
-    )
-    for (tensor in listOf(INPUT, OUTPUT)) {
-        val given = metadata.field<Map<*, *>>(tensor)
-        require(given == expected) { "${model.file} has for `$tensor` $given, not $expected." }
-    }
+fun checkModel(file: ByteBuffer, model: Model): Int? {
+    val metadata = checkPictures(file, model.file, INPUT, OUTPUT)
     val size = metadata.field<List<*>?>("size")
     require(size == listOf(model.height.toDouble(), model.width.toDouble())) {
         "${model.file} takes pictures of $size, not ${model.height} × ${model.width}."
@@ -55,6 +60,30 @@ fun checkModel(file: ByteBuffer, model: Model) {
     require(metadata.field<Double?>("style_weights") == null) {
         "${model.file} holds several styles: export each with --style."
     }
+    return metadata.field<Double?>(CODE)?.toInt()
+}
+
+/**
+ * Checks the same of the file that reads codes.
+ *
+ * @return how many numbers a code has.
+ */
+fun checkEncoder(file: ByteBuffer, name: String): Int =
+    checkPictures(file, name, PAINTING).field<Double>(CODE).toInt()
+
+/** Returns what a file says of itself, if these of its tensors are pictures as this app's. */
+private fun checkPictures(file: ByteBuffer, name: String, vararg tensors: String): Any? {
+    val metadata = parseJson(
+        requireNotNull(readMetadata(file)) { "$name is not a LiteRT file of tfstyle." },
+    )
+    val expected = mapOf(
+        "dtype" to "float32", "layout" to "NHWC", "channels" to "RGB", "range" to listOf(0.0, 1.0),
+    )
+    for (tensor in tensors) {
+        val given = metadata.field<Map<*, *>>(tensor)
+        require(given == expected) { "$name has for `$tensor` $given, not $expected." }
+    }
+    return metadata
 }
 
 /** Returns the text that a `.tflite` file holds under the name `tfstyle.json`, or null. */

@@ -13,6 +13,8 @@ import kotlin.math.sin
 const val LANCZOS_LOBES = 3
 const val OVERSAMPLING = 2
 const val GRID = 8 // a multiple of what networks reduce a picture by
+const val CODE_SIDE = 512 // long side at which a painting is read, as in training
+const val LEAST_CODE_SIDE = 32 // the encoder reduces a painting by so much
 
 /** A picture: [rgb] holds red, green and blue of each pixel, row by row, sRGB in 0..1. */
 class Picture(val width: Int, val height: Int, val rgb: FloatArray) {
@@ -90,6 +92,13 @@ fun Picture.cropped(place: Placement): Picture {
         this.rgb.copyInto(rgb, 3 * y * place.width, from, from + 3 * place.width)
     }
     return Picture(place.width, place.height, rgb)
+}
+
+/** Returns a painting as an encoder reads it; null if it is too narrow for that. */
+fun Picture.forEncoder(): Picture? {
+    val place = place(width, height, CODE_SIDE, CODE_SIDE)
+    if (min(place.width, place.height) < LEAST_CODE_SIDE) return null
+    return resized(place.width, place.height)
 }
 
 /** Resizes with a Lanczos filter, as tfstyle (and Pillow, whose sums these are) does. */

@@ -8,22 +8,26 @@ import android.os.SystemClock
 import androidx.lifecycle.AndroidViewModel
 import androidx.lifecycle.MutableLiveData
 import java.io.FileNotFoundException
+import java.io.IOException
 import java.util.concurrent.Executors
 import java.util.concurrent.Future
 
 /** What the screen shows: [painted], or as long as there is none the photograph, and a note. */
 data class Screen(val note: String, val shown: Bitmap? = null, val painted: Bitmap? = null)
 
-/** Holds photograph, style and size while the phone is turned; works on one thread of its own. */
+/** Holds what was chosen while the phone is turned; works on one thread of its own. */
 class StyleViewModel(application: Application) : AndroidViewModel(application) {
     private val context: Context = application
     private val worker = Executors.newSingleThreadExecutor()
     private var latest: Future<*>? = null
     private var photograph: Uri? = null
+    private var painting: Uri? = null
     private var painter: Pair<Model, Painter>? = null // of the worker's thread only
+    private var code: Pair<Pair<String, Uri>, FloatArray>? = null // likewise: of a painting
 
     val styles = readStyles(context)
     val screen = MutableLiveData(Screen(context.getString(startNote())))
+    val thumbnail = MutableLiveData<Bitmap>() // of the painting
     var style = styles.firstOrNull()
         private set
     var model = style?.models?.lastOrNull()
@@ -31,6 +35,12 @@ class StyleViewModel(application: Application) : AndroidViewModel(application) {
 
     fun choose(photograph: Uri) {
         this.photograph = photograph
+        paint()
+    }
+
+    /** Takes a painting for a style that has an encoder. */
+    fun choosePainting(painting: Uri) {
+        this.painting = painting
         paint()
     }
 
@@ -47,6 +57,10 @@ class StyleViewModel(application: Application) : AndroidViewModel(application) {
         this.model = model
         paint()
     }
+
+    /** Returns what people shall read of a style. */
+    fun title(style: Style): String =
+        if (style.encoder == null) style.name else context.getString(R.string.any_painting)
 
     /** Does something with the painted picture in the background, and then shows a note. */
     fun withPainted(note: String? = null, action: (Bitmap) -> Unit) {
@@ -74,21 +88,44 @@ class StyleViewModel(application: Application) : AndroidViewModel(application) {
         val uri = photograph ?: return
         val style = style ?: return
         val model = model ?: return
+        val painting = painting
         latest?.cancel(false) // one that has not begun yet
         val before = Screen(context.getString(R.string.painting), screen.value?.shown)
         screen.value = before
-        latest = worker.submit { attempt(before) { paint(uri, style, model) } }
+        latest = worker.submit { attempt(before) { paint(uri, style, model, painting) } }
     }
 
-    private fun paint(uri: Uri, style: Style, model: Model): Screen {
-        val photograph = readBitmap(context, uri, maxOf(model.height, model.width))
+    private fun paint(uri: Uri, style: Style, model: Model, painting: Uri?): Screen {
+        val photograph = read(uri, maxOf(model.height, model.width), R.string.bad_photograph)
         screen.postValue(Screen(context.getString(R.string.painting), photograph))
+        val code = style.encoder?.let {
+            if (painting == null) return Screen(context.getString(R.string.no_painting), photograph)
+            codeOf(it, painting)
+        }
         val painter = painterOf(model)
         val begun = SystemClock.elapsedRealtime()
-        val painted = painter.paint(photograph.toPicture()).toBitmap()
+        val painted = painter.paint(photograph.toPicture(), code).toBitmap()
         val ms = (SystemClock.elapsedRealtime() - begun).toInt()
-        val facts = arrayOf<Any>(style.name, painted.width, painted.height, ms, painter.device)
+        val facts = arrayOf<Any>(title(style), painted.width, painted.height, ms, painter.device)
         return Screen(context.getString(R.string.painted, *facts), painted, painted)
+    }
+
+    /** Returns the code of a painting, which is read once, and shows its thumbnail. */
+    private fun codeOf(encoder: String, painting: Uri): FloatArray {
+        val key = encoder to painting
+        code?.let { (its, code) -> if (its == key) return code }
+        val picture = read(painting, CODE_SIDE, R.string.bad_painting).toPicture().forEncoder()
+        requireNotNull(picture) { context.getString(R.string.bad_painting) }
+        return encode(context.assets, encoder, picture).also {
+            code = key to it
+            thumbnail.postValue(picture.toBitmap())
+        }
+    }
+
+    private fun read(uri: Uri, side: Int, failure: Int): Bitmap = try {
+        readBitmap(context, uri, side)
+    } catch (error: IOException) {
+        throw IOException(context.getString(failure), error)
     }
 
     private fun painterOf(model: Model): Painter {
