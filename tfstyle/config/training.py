@@ -6,6 +6,8 @@ from typing import Literal
 from tfstyle.config.checks import check_at_least_one, check_positive
 from tfstyle.config.looks import Losses
 
+ARCHITECTURES = ["lean", "crisp", "full", "any"]  # `tfstyle.networks.register` adds others
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Losses):
@@ -22,9 +24,10 @@ class TrainConfig(Losses):
     """What both networks compute in; "auto": bfloat16 where this machine is faster in it. Weights,
     statistics of instance norm, Gram matrices and losses are float32 throughout."""
 
-    architecture: Literal["lean", "crisp", "full", "any"] = "lean"
-    """A network for phones and CPUs, one that keeps edges better, the residual network of Johnson
-    et al., or one of any style."""
+    architecture: str = "lean"
+    """A network for phones and CPUs, "lean"; one that keeps edges better, "crisp"; the residual
+    network of Johnson et al., "full"; one of any style, "any"; or one that
+    `tfstyle.networks.register` was given."""
     width: float = 1.0
     """Factor of the number of channels everywhere."""
     blocks: int | None = None
@@ -66,6 +69,11 @@ class TrainConfig(Losses):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(
+                f"`architecture` must be one of {tuple(ARCHITECTURES)}. "
+                f"Received: architecture={self.architecture!r}."
+            )
         check_at_least_one(self, "steps", "batch_size")
         check_positive(self, "width", "learning_rate", "gradient_norm")
         least = 32 if self.grid_weight else 16  # of a window of `losses.grid_variation`

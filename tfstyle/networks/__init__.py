@@ -1,7 +1,7 @@
 """Stylizers, which paint, and the loss network, which looks."""
 
 from tfstyle.networks.any_style import AnyNet, StyleEncoder
-from tfstyle.networks.architectures import GENERATORS
+from tfstyle.networks.architectures import GENERATORS, register
 from tfstyle.networks.canvas import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.networks.generator import CrispNet, Generator, LeanNet, TransformNet
@@ -30,5 +30,6 @@ __all__ = [
     "depth_to_space",
     "fastest_precision",
     "load_network",
+    "register",
     "space_to_depth",
 ]

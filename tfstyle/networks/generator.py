@@ -12,7 +12,8 @@ from tfstyle.networks.layers import Convolution, ResidualBlock, space_to_depth
 class Generator(keras.Model):
     """A network that paints any picture in one pass: the common part of `GENERATORS`.
 
-    A subclass makes its `stages`, layers that are called one after the other, and says of what
+    A subclass makes its `stages`, layers that are called one after the other and tell their
+    `convolutions`, and says of what
     `multiple` a picture's sides must be inside, how many pixels are folded into channels first
     (`fold`), and how much of what goes into the last sigmoid passes beside it (`leak`).
 
@@ -81,13 +82,7 @@ class Generator(keras.Model):
 
     def convolutions(self):
         """Return the convolutions in the order in which they are called."""
-        return [
-            convolution
-            for stage in self.stages
-            for convolution in (
-                (stage.first, stage.second) if isinstance(stage, ResidualBlock) else (stage,)
-            )
-        ]
+        return [convolution for stage in self.stages for convolution in stage.convolutions()]
 
     def norms(self):
         """Return the instance norms in the order in which they are called."""
@@ -142,12 +137,9 @@ class Generator(keras.Model):
         """How many pixels away from a pixel the picture can matter to it, but for statistics."""
         cell, reach = self.fold, self.fold
         for stage in self.stages:
-            if isinstance(stage, ResidualBlock):
-                reach += 2 * cell
-            elif stage.upsample:
-                reach, cell = reach + cell, cell // 2
-            else:
-                reach, cell = reach + stage.kernel_size // 2 * cell, cell * stage.strides
+            for convolution in stage.convolutions():
+                reach += convolution.reach * cell
+                cell = round(cell * convolution.scale)
         return reach
 
     def export(self, *args, input_signature=None, **kwargs):

@@ -106,6 +106,20 @@ class Convolution(keras.layers.Layer):
             InstanceNormalization(num_styles, dtype=self.dtype_policy) if num_styles else None
         )
 
+    def convolutions(self):
+        """Return the convolutions of this stage of a network: itself."""
+        return (self,)
+
+    @property
+    def reach(self):
+        """How many pixels of what comes in matter to a pixel, on each side."""
+        return 1 if self.upsample else self.kernel_size // 2
+
+    @property
+    def scale(self):
+        """How large a pixel that is returned is, in those that come in."""
+        return 0.5 if self.upsample else self.strides
+
     def build(self, shape):
         size = self.kernel_size
         self.kernel = self.add_weight(
@@ -171,6 +185,10 @@ class ResidualBlock(keras.layers.Layer):
         self.second = Convolution(
             filters, num_styles=num_styles, activation=False, dtype=self.dtype_policy
         )
+
+    def convolutions(self):
+        """Return the convolutions in the order in which they are called."""
+        return self.first, self.second
 
     def build(self, shape):
         self.first.build(shape)
