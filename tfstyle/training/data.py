@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import time
+import weakref
 import zipfile
 from pathlib import Path
 
@@ -205,9 +206,13 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
     import tensorflow as tf
 
     def crop_of(photos, size, short_sides):
+        # TensorFlow keeps the function as long as the process lives: let it hold no photographs.
+        held = weakref.ref(photos)
+
         def read(position):
+            photos = held()
             with _reading:
-                if _reading.closed:
+                if _reading.closed or photos is None:
                     return np.zeros((size, size, 3), np.uint8)
                 return photos.crop(int(position), size, short_sides, seed)
 
@@ -234,7 +239,9 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
     dataset = dataset.batch(batch_size, drop_remainder=True)
     if isinstance(dataset.element_spec, tuple):
         dataset = dataset.map(lambda *parts: (parts,))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset.sources = photos, gallery  # as long as it is read
+    return dataset
 
 
 def write_shards(photos, folder, shards=16):
