@@ -498,7 +498,8 @@ def test_batches_hold_photographs_no_longer_than_they_are_read(steps):
     del photos
     assert next(read).numpy().any()
     gc.collect()
-    assert held() is not None and next(read).numpy().any()
+    assert held() is not None
+    assert next(read).numpy().any()
     del read
     gc.collect()
     assert held() is None
