@@ -304,9 +304,9 @@ def test_crop_gives_up_after_many_unusable_in_a_row(folder, monkeypatch):
 
 def test_crop_gives_up_where_nothing_can_be_used(folder):
     photos = Photos(folder({"a.jpg": b"text", "b.jpg": b"text"}))
-    with pytest.raises(ValueError, match="100 photographs"):
+    with pytest.raises(ValueError, match=r"^2 photographs"):
         photos.crop(0, **WHOLE)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="100 photographs"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="2 photographs"):
         next(iter(batches(photos, **WHOLE, batch_size=1)))
 
 

@@ -143,8 +143,9 @@ class Photos:
             except Exception as error:  # Archives and decoders raise anything on damaged data.
                 self.bad[name] = " ".join(str(error).split())
         else:
+            count = min(MAX_BAD_IN_A_ROW, len(self))
             raise ValueError(
-                f"{MAX_BAD_IN_A_ROW} photographs of '{self.source}' in a row cannot be used. "
+                f"{count} photographs of '{self.source}' in a row cannot be used. "
                 f"The last: {name}: {self.bad[name]}"
             )
         scale = short_side / min(image.size)
