@@ -90,16 +90,23 @@ def trained_style(words, style=None):
         The other words as a list, and the style, or None.
 
     Raises:
-        FileNotFoundError: If a word is near a style's name, and no file.
+        FileNotFoundError: If a word is no file, and could only be a style's name, but is none.
+        ValueError: If several name a style.
     """
     words = list(words)
-    if style is None:
-        for word in words:
-            if word.endswith(".keras") or word in zoo.styles():
-                words.remove(word)
-                return words, word
+    if style is not None:
+        return words, style
+    named = [word for word in words if word.endswith(".keras") or word in zoo.styles()]
+    for word in words:
+        if word not in named:
             zoo.refuse_unknown(word)
-    return words, style
+    if len(named) > 1:
+        raise ValueError(
+            f"A picture is painted in one trained style. Received: {', '.join(named)}. Styles "
+            "that share a network blend by --style-weights; a file that is called as a style is "
+            "reached by ./NAME."
+        )
+    return [word for word in words if word not in named], named[0] if named else None
 
 
 @contextlib.contextmanager

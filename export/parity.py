@@ -17,6 +17,7 @@ from tfstyle.export.frozen import freeze
 from tfstyle.export.report import TOLERANCES, Report, Row
 from tfstyle.painting.sizes import paint
 from tfstyle.pictures import read_image, resize, to_pil
+from tfstyle.pictures.files import refuse_special
 
 SHIPPED_SIDES = (256, 511, 767)  # an odd one, and one that no network's multiple divides
 LARGEST_SIDE = 1024
@@ -75,7 +76,14 @@ def verify(path, network, photographs=()):
 
 
 def open_export(path):
-    """Return a painter for a `.tflite` or `.onnx` file, else a `SavedModelPainter`."""
+    """Return a painter for a `.tflite` or `.onnx` file, else a `SavedModelPainter`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is not one of tfstyle.
+    """
+    if Path(path).suffix in (".tflite", ".onnx"):
+        refuse_special(path)  # a pipe would be waited for
     if Path(path).suffix == ".tflite":
         from tfstyle.export.litert import LiteRTPainter
 

@@ -141,10 +141,21 @@ def test_a_broken_painting_is_replaced_and_named(paintings):
     assert list(gallery.bad) == ["07.png"]
 
 
-def test_a_table_without_groups_is_refused(paintings):
-    (paintings / "sources.tsv").write_text("name,style\n")
-    with pytest.raises(ValueError, match=r"sources\.tsv' must be a table with the columns 'file'"):
+@pytest.mark.parametrize(
+    "table", [b"name,style\n", b"file\tgroup\ncaf\xe9.jpg\toil\n", b"file\tgroup\n" + b"x" * 200000]
+)
+def test_a_table_without_groups_is_refused(paintings, table):
+    (paintings / "sources.tsv").write_bytes(table)
+    with pytest.raises(
+        ValueError, match=r"sources\.tsv' must be a table in UTF-8 with the columns"
+    ):
         Gallery(paintings)
+
+
+def test_a_table_of_a_spreadsheet_is_read(paintings):
+    table = paintings / "sources.tsv"
+    table.write_text(table.read_text("utf-8"), encoding="utf-8-sig")
+    assert set(Gallery(paintings).groups) == {"", "oil", "print"}
 
 
 def test_batches_pair_photographs_with_paintings(paintings):

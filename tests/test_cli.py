@@ -179,6 +179,8 @@ def test_stylize_writes_what_the_function_gives_a_record_and_an_animation(pictur
         (["-o", "out.png", "--strength", "0.5"], "Painting by a recipe takes no --strength. Its f"),
         (["-o", "out.png", "--model", "gone"], "Painting with a model takes no --p"),
         (["wvae", "-o", "out.png"], "There is no file 'wvae', and no trained style of that name."),
+        (["wave", "scraem", "-o", "out.png"], "Did you mean 'the_scream'?"),
+        (["wave", "udnie", "-o", "o"], "painted in one trained style. Received: wave, udnie."),
         (["-o", "photo.png"], "must be another file than what the run reads or writes"),
         (["-o", "./painting.png"], "must be another file than what the run reads or writes"),
         (["-o", "a.png", "--start-from", "a.png"], "must be another file than what the run reads"),

@@ -97,6 +97,13 @@ def test_differences_are_measured_in_levels(exports, tiny_painter, monkeypatch):
     assert row.psnr == pytest.approx(20)
 
 
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_open_export_waits_for_no_pipe(suffix, tmp_path):
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    with pytest.raises(ValueError, match=r"must name a file\. Received: '.*', a pipe"):
+        open_export(tmp_path / f"pipe{suffix}")
+
+
 @pytest.mark.parametrize("export", ["saved-model", "fixed"])
 def test_an_export_of_other_weights_fails(export, exports, tiny_painter):
     network = tiny_painter()

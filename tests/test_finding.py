@@ -12,7 +12,7 @@ from PIL import Image
 from tfstyle.cli import main as cli
 from tfstyle.cli import photos as command
 from tfstyle.export.calibration import picture_files
-from tfstyle.pictures import READ_FORMATS, find_photos, read_image, read_size
+from tfstyle.pictures import READ_FORMATS, find_photos, opening, read_image, read_size
 from tfstyle.pictures.files import PREFIX
 from tfstyle.training.data import Photos
 
@@ -180,6 +180,28 @@ def test_pillow_warns_of_nothing_that_is_read(tmp_path, capfd):
     assert capfd.readouterr().err == ""
     os.write(2, b"back")
     assert capfd.readouterr().err == "back"
+
+
+def test_lines_of_others_while_a_tiff_is_read_stay_what_they_are(tmp_path, monkeypatch, capfd):
+    def loaded(image, name, load=opening._loaded):
+        os.write(2, b"64 px  step 2/6\n")
+        return load(image, name)
+
+    monkeypatch.setattr(opening, "_loaded", loaded)
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (20, 20)).save(path, compression="tiff_lzw")
+    read_image(path)  # a warning would be an error
+    assert capfd.readouterr().err == "64 px  step 2/6\n"
+
+
+def test_a_picture_too_large_for_memory_is_not_called_damaged(tmp_path, monkeypatch):
+    def loaded(image, name):
+        raise MemoryError
+
+    monkeypatch.setattr(opening, "_loaded", loaded)
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"must fit into memory\. Received: '.*a\.png'"):
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("address", ["https://example.com/a.jpg", "gs://a/b.jpg"])

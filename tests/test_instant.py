@@ -111,6 +111,13 @@ def test_style_for_names_the_styles_that_there_are():
     assert style_for("wave").name == "wave"
 
 
+def test_the_network_of_any_style_alone_is_no_style(pictures, tmp_path, capsys):
+    pictures[0].save(tmp_path / "photo.png")
+    out = str(tmp_path / "out.png")
+    assert main(["stylize", str(tmp_path / "photo.png"), "--style", "any", "-o", out]) == 2
+    assert "'any' paints after a painting. Received: none. Give the pa" in capsys.readouterr().err
+
+
 def test_tfstyle_stylize_paints_a_folder_in_the_style_of_a_painting(pictures, tmp_path, capsys):
     photos, painting = tmp_path / "photos", tmp_path / "red.png"
     photos.mkdir()

@@ -178,3 +178,18 @@ def test_nan_stops_a_fit_and_names_the_step(model):
     data = tf.data.Dataset.from_tensor_slices(pictures(4)).batch(1)
     with pytest.raises(FloatingPointError, match=r"nan at step 3. Lower the learning rate"):
         model.fit(data, callbacks=[Poison(), StopOnNaN()], shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_fit_leaves_nothing_in_tensorflows_registry_of_gradients(model, scaled):
+    from tensorflow.python.framework.ops import gradient_registry
+
+    def fit():
+        optimizer = keras.optimizers.Adam(0.1)
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer)
+        before = model.stylizer.read()
+        model.fit(pictures(1), batch_size=1, verbose=0)
+        assert abs(model.stylizer.read() - before).max() > 0.01
+        return len(gradient_registry.list())
+
+    assert fit() == fit()

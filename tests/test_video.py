@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -653,6 +654,7 @@ def test_a_recording_whose_rate_is_that_of_its_clock_keeps_its_frames(make_film,
     ("arguments", "error", "text"),
     [
         ({"source": "gone.mp4"}, FileNotFoundError, r"There is no film 'gone\.mp4'\."),
+        ({"source": "pipe.mp4"}, ValueError, r"must name a file\. Received: 'pipe\.mp4', a pipe"),
         ({"source": "text.mp4"}, ValueError, r"'text\.mp4' is no film that FFmpeg can read\."),
         ({"source": "song.mp4"}, ValueError, r"'song\.mp4' is no film that FFmpeg can read\."),
         (
@@ -676,6 +678,7 @@ def test_stylize_video_refuses_bad_input(
     (tmp_path / "text.mp4").write_text("no film")
     (tmp_path / "text.gif").write_text("no film")
     shutil.copy(song, "song.mp4")
+    os.mkfifo("pipe.mp4")
     before = sorted(tmp_path.iterdir())
     good = {"source": make_film(), "style": "ripple", "output": "out.mp4"}
     with pytest.raises(error, match=text):

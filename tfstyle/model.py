@@ -179,15 +179,22 @@ class StyleContentModel(keras.Model):
             mean = tf.distribute.ReduceOp.MEAN
             gradient = tf.distribute.get_replica_context().all_reduce(mean, gradient)
         pairs = list(zip(gradient, variables, strict=True))
-        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        if scaled or tf.distribute.has_strategy():
+        if tf.distribute.has_strategy():
             self.optimizer.apply_gradients(pairs)
         else:
             # Between replicas, where Keras does not sum over the one that there is: TensorFlow
-            # would keep that sum, and with it this graph, as long as the process lives. Loss
-            # scaling cannot be applied there.
-            context = tf.distribute.get_replica_context()
-            context.merge_call(lambda strategy: self.optimizer.apply_gradients(pairs))
+            # would keep that sum, and with it this graph, as long as the process lives.
+            scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+
+            def apply(strategy):
+                if not self.optimizer.built:
+                    self.optimizer.build(variables)
+                if scaled:  # whose `apply` refuses to be called there, for strategies' sake
+                    self.optimizer._common_apply(gradient, variables)
+                else:
+                    self.optimizer.apply_gradients(pairs)
+
+            tf.distribute.get_replica_context().merge_call(apply)
         metrics = self.get_metrics_result()
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras takes the mean over workers along an axis, which scalars lack.

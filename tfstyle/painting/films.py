@@ -15,7 +15,7 @@ from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
 from tfstyle.pictures import check_output_path, colors, ffmpeg, resize, to_pil
-from tfstyle.pictures.files import local, temporary_beside, writing
+from tfstyle.pictures.files import local, refuse_special, temporary_beside, writing
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
 GIF_FPS = 50  # a GIF's frames last whole hundredths of a second, and browsers slow down one
@@ -64,8 +64,9 @@ def stylize_video(
     paintings = style if isinstance(style, (list, tuple)) else [style]
     output = check_output_path(output, SUFFIXES, inputs=[source, *paintings])
     source, config = local(source), config or PaintConfig()
-    if not source.is_file():
+    if not source.exists():
         raise FileNotFoundError(f"There is no film '{source}'.")
+    refuse_special(source)
     if not 0 <= steady <= 1:
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
     style = style_for(style)

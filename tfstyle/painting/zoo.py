@@ -37,7 +37,17 @@ class Style(NamedTuple):
         return self.card["styles"][self.index].get("about", "")
 
     def point(self, network, style_weights=None):
-        """Return the point of style to paint with; `style_weights` default to this style alone."""
+        """Return the point of style to paint with; `style_weights` default to this style alone.
+
+        Raises:
+            ValueError: If the style weights cannot be used, or the network wants a painting.
+        """
+        if style_weights is None and paints_any(self.path):
+            raise ValueError(
+                f"The network of any style '{self.name}' paints after a painting. Received: none. "
+                "Give the painting as `style`, with recipe='instant'; or export the network, and "
+                "give the SavedModel as `model` beside the painting."
+            )
         if style_weights is None and network.num_styles == len(self.card["styles"]):
             style_weights = np.eye(network.num_styles)[self.index]
         return network.point(style_weights)

@@ -91,6 +91,10 @@ def decode(opened, name, short_side=None, *, load=True):
         ) from error
     except UnreadableError:
         raise
+    except MemoryError as error:
+        raise ValueError(
+            f"A picture must fit into memory. Received: {name}, which does not. Scale it down."
+        ) from error
     except Exception as error:  # Decoders raise anything on damaged data.
         raise ValueError(
             f"A picture must be whole. Received: {name}, which is cut short or damaged "
@@ -130,7 +134,8 @@ def pillow_silenced():
 
 @contextlib.contextmanager
 def _libtiff_silenced(image):
-    """Yield a list that is then of the lines that libtiff has written to stderr."""
+    """Yield a list that is then of the lines that libtiff has written to stderr, each of which
+    begins with the name of a function."""
     said = []
     tiles = getattr(image, "tile", None)  # of a file's image, until it is loaded
     if not tiles or tiles[0][0] != "libtiff" or not _is_open(2):
@@ -145,7 +150,11 @@ def _libtiff_silenced(image):
             os.dup2(kept, 2)
             os.close(kept)
             lines.seek(0)
-            said += lines.read().decode(errors="replace").splitlines()
+            for line in lines.read().splitlines(keepends=True):
+                if re.match(rb"\w+: ", line):
+                    said.append(line.decode(errors="replace").strip())
+                else:  # of another thread, such as a training's progress
+                    os.write(2, line)
 
 
 def _is_open(handle):

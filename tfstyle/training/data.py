@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import time
+import weakref
 import zipfile
 from pathlib import Path
 
@@ -142,8 +143,9 @@ class Photos:
             except Exception as error:  # Archives and decoders raise anything on damaged data.
                 self.bad[name] = " ".join(str(error).split())
         else:
+            count = min(MAX_BAD_IN_A_ROW, len(self))
             raise ValueError(
-                f"{MAX_BAD_IN_A_ROW} photographs of '{self.source}' in a row cannot be used. "
+                f"{count} photographs of '{self.source}' in a row cannot be used. "
                 f"The last: {name}: {self.bad[name]}"
             )
         scale = short_side / min(image.size)
@@ -205,9 +207,13 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
     import tensorflow as tf
 
     def crop_of(photos, size, short_sides):
+        # TensorFlow keeps the function as long as the process lives: let it hold no photographs.
+        held = weakref.ref(photos)
+
         def read(position):
+            photos = held()
             with _reading:
-                if _reading.closed:
+                if _reading.closed or photos is None:
                     return np.zeros((size, size, 3), np.uint8)
                 return photos.crop(int(position), size, short_sides, seed)
 
@@ -234,7 +240,9 @@ def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_style
     dataset = dataset.batch(batch_size, drop_remainder=True)
     if isinstance(dataset.element_spec, tuple):
         dataset = dataset.map(lambda *parts: (parts,))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset.sources = photos, gallery  # as long as it is read
+    return dataset
 
 
 def write_shards(photos, folder, shards=16):

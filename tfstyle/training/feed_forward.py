@@ -1,6 +1,7 @@
 """train(): teach a network once to paint, in a run that may be interrupted at any moment."""
 
 import contextlib
+import gc
 import hashlib
 import json
 from pathlib import Path
@@ -109,6 +110,8 @@ def train(
     seen = {"photographs": photos} | ({"paintings": gallery} if gallery else {})
     with alone(folder_of(output)):
         keep_to_records(seen, folder_of(output))
+        # Keras' models lie in circles: Python would let those of earlier trainings pile up first.
+        gc.collect()
         # A cluster wants to be met before TensorFlow computes anything.
         strategy = strategy_for(devices, config.batch_size)
         network = load_network(config.network, config.network_weights)

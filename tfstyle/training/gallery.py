@@ -87,14 +87,18 @@ def _groups(path):
     """Return `{file name: group}` of a table, empty where there is none."""
     if not path.is_file():
         return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file, delimiter="\t")
-        if not {"file", "group"} <= {*(table.fieldnames or ())}:
-            raise ValueError(
-                f"'{path}' must be a table with the columns 'file' and 'group', separated by tabs. "
-                f"Received: {table.fieldnames}."
-            )
-        return {row["file"]: row["group"] or "" for row in table}
+    try:
+        text = path.read_text("utf-8-sig")  # spreadsheets write a mark before the first column
+        table = csv.DictReader(text.splitlines(), delimiter="\t")
+        if {"file", "group"} <= {*(table.fieldnames or ())}:
+            return {row["file"]: row["group"] or "" for row in table}
+        what = table.fieldnames
+    except (UnicodeDecodeError, csv.Error) as error:
+        what = error
+    raise ValueError(
+        f"'{path}' must be a table in UTF-8 with the columns 'file' and 'group', separated by "
+        f"tabs. Received: {what}."
+    )
 
 
 def _recolored(pixels, random):
