@@ -572,6 +572,18 @@ def test_two_devices_learn_as_one_does(fake_vgg, finished):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("folder")
+def test_two_devices_share_photographs_and_paintings(fake_vgg):
+    settings = TINY | {"config": "any", "painting_size": (32, 40), "batch_size": 4}
+    process = start(fake_vgg, output="any.keras", style="photos", devices=2, **settings)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    card = keras.saving.load_model("any.keras").card
+    assert card["training"]["steps_done"] == TINY["steps"]
+    assert card["training"]["paintings"] == {"": 8}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_two_workers_learn_as_one_does_and_the_first_writes(fake_vgg, precision):
     settings = TINY | {"style": BOTH, "batch_size": 4, "precision": precision}
