@@ -8,6 +8,9 @@ from tfstyle.config.training import TrainConfig
 
 _FIRST_CONVOLUTIONS = tuple(f"block{i}_conv1" for i in range(1, 6))
 
+# Ours, of both trainings.
+_STYLE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv1", "block5_conv1")
+
 # The figures below are facts of the works named; see README.md, "Recipes". Weights that were
 # published for another loss network are translated here and nowhere else: torchvision's VGG-19
 # takes pictures divided by ImageNet's deviation, and its activations are about 57 times smaller
@@ -131,13 +134,7 @@ TRAININGS = {
     # Ours; see README.md, "Training".
     "default": TrainConfig(
         content_layers=("block3_conv3",),
-        style_layers=(
-            "block1_conv2",
-            "block2_conv2",
-            "block3_conv3",
-            "block4_conv1",
-            "block5_conv1",
-        ),
+        style_layers=_STYLE_LAYERS,
         style_weight=6,
         tv_norm="smooth",
         tv_weight=2,
@@ -148,13 +145,7 @@ TRAININGS = {
         architecture="any",
         content_layers=("block3_conv3",),
         normed_content_weight=0.3,
-        style_layers=(
-            "block1_conv2",
-            "block2_conv2",
-            "block3_conv3",
-            "block4_conv1",
-            "block5_conv1",
-        ),
+        style_layers=_STYLE_LAYERS,
         style_weight=3.5,
         moments_weight=1.3,
         tv_norm="smooth",
