@@ -156,6 +156,7 @@ def _optimize(options, content, paintings, recipe):
     )
     output.deliver(picture, options.output, options.quality)
     record.record |= {
+        "recipe": json.loads(recipe.to_json()),  # of a run that found no weights, too
         "content": str(content),
         "style": [str(path) for path in paintings],
         "style_weights": options.style_weights,
@@ -168,6 +169,9 @@ def _optimize(options, content, paintings, recipe):
     if interrupt.interrupted:
         print("stopped early; this is the picture so far", file=sys.stderr)
         return interrupt.exit_code
+    if animation and not record.record["scales"]:
+        print(f"there is no animation '{path}' of a picture painted in one pass", file=sys.stderr)
+        return 1
     return 1 if animation and animation.error else 0
 
 
