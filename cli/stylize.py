@@ -18,7 +18,7 @@ from tfstyle.painting import zoo
 from tfstyle.painting.doors import stylize
 from tfstyle.painting.instant import Paintings, network_of_any
 from tfstyle.pictures import check_output_path, fitted, read_image
-from tfstyle.pictures.files import check_writable
+from tfstyle.pictures.files import check_record
 
 INSTANT = "instant"
 
@@ -135,7 +135,7 @@ def _optimize(options, content, paintings, recipe):
     record_path = None if options.output == output.STDOUT else options.output.with_suffix(".json")
     output.check(options.output, inputs=inputs)
     if record_path:
-        _check_record(record_path)
+        check_record(record_path, {"recipe", "scales"})
     elif options.run.get("preview"):
         raise ValueError("A `preview` needs a file to go to. Received: `-o -`.")
     if path is not None:
@@ -167,6 +167,7 @@ def _optimize(options, content, paintings, recipe):
     )
     output.deliver(picture, options.output, options.quality)
     record.record |= {
+        "recipe": json.loads(recipe.to_json()),  # of a run that found no weights, too
         "content": str(content),
         "style": [str(path) for path in paintings],
         "style_weights": options.style_weights,
@@ -179,19 +180,7 @@ def _optimize(options, content, paintings, recipe):
     if interrupt.interrupted:
         print("stopped early; this is the picture so far", file=sys.stderr)
         return interrupt.exit_code
+    if animation and not record.record["scales"]:
+        print(f"there is no animation '{path}' of a picture painted in one pass", file=sys.stderr)
+        return 1
     return 1 if animation and animation.error else 0
-
-
-def _check_record(path):
-    """Check that the record can be written, and replaces nothing but a record."""
-    check_writable(path)
-    if not path.exists():
-        return
-    try:
-        found = json.loads(path.read_text())
-    except ValueError:
-        found = None
-    if not (isinstance(found, dict) and {"recipe", "scales"} <= found.keys()):
-        raise ValueError(
-            f"The record of the run would replace '{path}', which is none. Choose another output."
-        )

@@ -11,7 +11,7 @@ from tfstyle.export.parity import verify
 from tfstyle.export.report import ParityError
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings, style_for
-from tfstyle.pictures.files import check_folder_writable, check_writable, write
+from tfstyle.pictures.files import check_folder_writable, check_record, check_writable, write
 
 ANDROID_SIZES = (256, 512)
 
@@ -42,6 +42,8 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
     output, written, reports = Path(output), {}, []
     folder = config.format in ("saved-model", "android")
     (check_folder_writable if folder else check_writable)(output)
+    if config.format == "litert":
+        check_record(output.with_suffix(".json"), {"format", "styles"})
 
     def check(path):
         report = verify(path, network, photographs)

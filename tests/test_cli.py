@@ -18,6 +18,7 @@ from tfstyle.cli import main as cli
 from tfstyle.cli import paint, photos, video
 from tfstyle.cli.stylize import parse
 from tfstyle.config import RECIPES, PaintConfig, Recipe, recipe_with
+from tfstyle.networks.features import WeightsMissing
 
 
 @pytest.fixture
@@ -339,6 +340,23 @@ def test_stylize_replaces_an_older_record_and_writes_to_stdout(capsysbinary):
     with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as picture:
         np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open("out.png")))
     assert set(Path().iterdir()) == before
+
+
+@pytest.mark.usefixtures("pictures")
+def test_stylize_without_weights_can_be_run_again_and_names_what_it_did_not_make(
+    capsys, monkeypatch
+):
+    def missing(*args):
+        raise WeightsMissing("no weights")
+
+    monkeypatch.setattr("tfstyle.optimize.picture.load_network", missing)
+    words = ["stylize", "photo.png", "painting.png", "--size", "32", "-o", "out.png"]
+    assert [cli.main(words), cli.main(words)] == [0, 0]
+    assert Recipe.from_json(json.dumps(json.loads(Path("out.json").read_text())["recipe"]))
+    capsys.readouterr()
+    assert cli.main([*words, "--animation", "run.gif"]) == 1
+    assert "there is no animation 'run.gif' of a picture" in capsys.readouterr().err
+    assert not Path("run.gif").exists()
 
 
 # Trained styles

@@ -91,6 +91,15 @@ def test_publish_writes_a_litert_file_and_its_report(tmp_path):
     assert names(tmp_path) == ["a.json", "a.parity.json", "a.tflite"]
 
 
+def test_publish_does_not_replace_what_is_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "tfstyle.export.litert.write_litert", lambda *args, **_: pytest.fail("late")
+    )
+    (tmp_path / "wave.json").write_text('{"recipe": {}, "scales": []}')
+    with pytest.raises(ValueError, match=r"would replace '.*wave\.json', which is none\."):
+        publish("ripple", tmp_path / "wave.tflite", ExportConfig(format="litert"))
+
+
 def test_publish_freezes_the_style_that_was_named(tmp_path, tiny_zoo):
     config = ExportConfig(format="litert")
     for style, its_config, expected in [

@@ -225,6 +225,7 @@ def no_download(monkeypatch):
 
     def application(include_top, weights):
         asked.append((include_top, weights))
+        print("Downloading data from nowhere")
         if weights == "imagenet":
             raise Exception("URL fetch failure")  # what Keras raises
         return "network"
@@ -285,7 +286,7 @@ def test_load_network_is_channels_last_whatever_keras_json_says(tmp_path, monkey
     assert said == ["channels_last"]
 
 
-def test_load_network_says_where_to_put_what_cannot_be_downloaded(no_download):
+def test_load_network_says_where_to_put_what_cannot_be_downloaded(no_download, capsys):
     text = (
         r"vgg19 could not be downloaded \(URL fetch failure\)\. Save the file "
         r"vgg19_weights_tf_dim_ordering_tf_kernels_notop\.h5 .* ~/\.keras/models, .*"
@@ -294,6 +295,8 @@ def test_load_network_says_where_to_put_what_cannot_be_downloaded(no_download):
     with pytest.raises(OSError, match=text):
         load_network("vgg19")
     assert no_download == [(False, "imagenet")]
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "Downloading data from nowhere\n")
 
 
 def test_load_network_downloads_where_the_variable_is_empty(monkeypatch, no_download):

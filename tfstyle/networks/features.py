@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -50,7 +51,8 @@ def load_network(name="vgg19", weights=None):
     path = weights or os.environ.get(variable)
     if not path:
         try:
-            with channels_last():
+            # Keras tells of a download on stdout, where a picture may be on its way.
+            with channels_last(), contextlib.redirect_stdout(sys.stderr):
                 return application(include_top=False, weights="imagenet")
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise WeightsMissing(

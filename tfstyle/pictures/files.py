@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -123,6 +124,30 @@ def check_writable(path):
             f"The output must lie in a folder that can be written to. Received: '{path}' "
             f"({error.strerror})."
         ) from error
+
+
+def check_record(path, keys):
+    """Check that a record, JSON beside an output, can be written and replaces but an older one.
+
+    Args:
+        path: Path of the record.
+        keys: Set of keys by which a record of this kind is known.
+
+    Raises:
+        ValueError: If something else lies there.
+        OSError: If it cannot be written.
+    """
+    check_writable(path)
+    if not path.exists():
+        return
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        found = None
+    if not (isinstance(found, dict) and keys <= found.keys()):
+        raise ValueError(
+            f"The record of the run would replace '{path}', which is none. Choose another output."
+        )
 
 
 def check_folder_writable(path):
