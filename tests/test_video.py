@@ -184,6 +184,11 @@ def test_stylize_video_keeps_proportions_where_pixels_are_not_square(make_film, 
     assert frames.shape[1:] == (32, 96, 3)
 
 
+def test_a_gif_has_no_sound_and_says_so(make_film, tmp_path):
+    with pytest.warns(UserWarning, match="cannot hold the film's sound and subtitles, which are"):
+        stylize_video(make_film("film.mkv", sound="aac"), "ripple", tmp_path / "out.gif")
+
+
 @pytest.mark.parametrize(("size", "even"), [("49x33", (34, 50)), ("48x33", (34, 48))])
 def test_stylize_video_takes_odd_sizes(make_film, look, tmp_path, size, even):
     assert stylize_video(make_film(size=size), "ripple", tmp_path / "out.mp4") == 10

@@ -205,7 +205,7 @@ def recipe_with(recipe: "str | Recipe" = "default", **fields: Any) -> Recipe:
     >>> recipe_with("tutorial", steps=51).steps
     51
     """
-    return _preset(recipe, "recipe", RECIPES, Recipe, fields)
+    return _preset(recipe, "recipe", RECIPES, Recipe, fields, " (or 'instant', in one pass)")
 
 
 def training_with(training: "str | TrainConfig" = "default", **fields: Any) -> TrainConfig:
@@ -216,10 +216,11 @@ def training_with(training: "str | TrainConfig" = "default", **fields: Any) -> T
     return _preset(training, "training", TRAININGS, TrainConfig, fields)
 
 
-def _preset(preset, argument, presets, kind, fields):
+def _preset(preset, argument, presets, kind, fields, others=""):
     if isinstance(preset, str):
         if preset not in presets:
-            raise ValueError(f"`{argument}` must be one of {tuple(presets)}. Received: {preset!r}.")
+            names = f"{tuple(presets)}{others}"
+            raise ValueError(f"`{argument}` must be one of {names}. Received: {preset!r}.")
         preset = presets[preset]
     if not isinstance(preset, kind):
         raise TypeError(f"`{argument}` must be a name or a {kind.__name__}. Received: {preset!r}.")

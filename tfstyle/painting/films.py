@@ -53,7 +53,7 @@ def stylize_video(
 
     Warns:
         EndsEarly: If the film is cut short; what there is of it is painted.
-        UserWarning: If subtitles are left out.
+        UserWarning: If sound or subtitles are left out.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -77,7 +77,7 @@ def stylize_video(
         film = ffmpeg.Film(source, GIF_FPS if to_gif else None)
     if not to_gif:
         ffmpeg.executable()  # if it is missing, that is said before anything is loaded
-        _name_left_out(film, output)
+    _name_left_out(film, output)
     count, stopped = 0, False
 
     def painted(frames):
@@ -226,8 +226,13 @@ class _Gif:
 
 
 def _name_left_out(film, output):
-    """Warn of subtitles that do not fit into the film to write."""
+    """Warn of sound and subtitles that do not fit into the film to write."""
     suffix = output.suffix.lower()
+    if suffix == ".gif":
+        if film.sound or film.subtitles:
+            text = "A .gif film cannot hold the film's sound and subtitles, which are left out."
+            warnings.warn(text, stacklevel=3)
+        return
     left_out = [codec for codec in film.subtitles if not ffmpeg.subtitle_codec(codec, suffix)]
     if left_out:
         warnings.warn(

@@ -45,8 +45,7 @@ class Style(NamedTuple):
         if style_weights is None and paints_any(self.path):
             raise ValueError(
                 f"The network of any style '{self.name}' paints after a painting. Received: none. "
-                "Give the painting as `style`, with recipe='instant'; or export the network, and "
-                "give the SavedModel as `model` beside the painting."
+                "Give the painting as `style`, and as `recipe` 'instant' or the network's path."
             )
         if style_weights is None and network.num_styles == len(self.card["styles"]):
             style_weights = np.eye(network.num_styles)[self.index]
