@@ -184,6 +184,16 @@ def test_stylize_video_keeps_proportions_where_pixels_are_not_square(make_film, 
     assert frames.shape[1:] == (32, 96, 3)
 
 
+def test_a_cut_avi_is_told(make_film, tmp_path):
+    whole, cut = make_film("film.avi", seconds="1"), tmp_path / "cut.avi"
+    assert ffmpeg_process.Film(whole).fault is None
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with pytest.warns(
+        video.EndsEarly, match=r"cut\.avi' ends early: it holds \d+ of its \d+ bytes"
+    ):
+        stylize_video(cut, "ripple", tmp_path / "out.mp4")
+
+
 def test_a_gif_has_no_sound_and_says_so(make_film, tmp_path):
     with pytest.warns(UserWarning, match="cannot hold the film's sound and subtitles, which are"):
         stylize_video(make_film("film.mkv", sound="aac"), "ripple", tmp_path / "out.gif")

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import re
 import subprocess
 import tempfile
@@ -81,6 +82,7 @@ class Film:
             whole = 3600 * hours + 60 * minutes + rest
             if end < whole - max(0.5, 0.01 * whole):
                 self.fault = f"it holds {end:.1f} of its {whole:.1f} s"
+        self.fault = self.fault or _cut_avi(path)  # whose length FFmpeg takes from what is there
 
     def frames(self):
         """Yield the frames, uint8 arrays `(height, width, 3)`, of which no two differ in size."""
@@ -214,6 +216,16 @@ def executable():
 def _local(path):
     """Name a file so that FFmpeg sees no option and no address in it."""
     return f"file:{path}"
+
+
+def _cut_avi(path):
+    """Say how much of an AVI is there, if not all is that its header announces; else None."""
+    with open(path, "rb") as file:
+        head, held = file.read(12), os.fstat(file.fileno()).st_size
+    if head[:4] != b"RIFF" or head[8:] != b"AVI ":
+        return None
+    announced = int.from_bytes(head[4:8], "little") + 8
+    return f"it holds {held} of its {announced} bytes" if held < announced else None
 
 
 def _header(path):
