@@ -16,6 +16,7 @@ def recipes(name: Annotated[str | None, tyro.conf.Positional] = None) -> None:
     if name is not None:
         print(recipe_with(name).to_json())
         return
+    print("instant      in one pass, by the network of any style")
     for key, recipe in RECIPES.items():
         print(
             f"{key:<12} {recipe.optimizer:<5} {recipe.steps:>5} steps  {recipe.size:>4} px  "

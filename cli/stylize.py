@@ -117,6 +117,11 @@ def parse(arguments):
         config = flags.filled(PaintConfig(), given, "Painting in one pass")
         run = functools.partial(paint.run, paintings=paintings)
         return Job(run, options, [photo], Paintings(paintings, any_style), config)
+    if photo.is_dir():
+        raise ValueError(
+            "By a recipe one photograph is painted at a time. "
+            f"Received: '{photo}', a folder. Leave the recipe out, or take 'instant'."
+        )
     recipe = recipe_with(options.recipe or "default")
     recipe = flags.filled(recipe, options.settings, "Painting by a recipe")
     return Job(_optimize, options, photo, paintings, recipe)

@@ -17,7 +17,8 @@ from tfstyle.config import PaintConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """Paint a film with a trained style. Ctrl-C ends it early and keeps what is painted."""
+    """Paint a film in a trained style or that of a painting. Ctrl-C ends it early and keeps what is
+    painted."""
 
     words: tyro.conf.Positional[tuple[str, ...]]
     """The film, in any format that FFmpeg reads, or a GIF; and the style: name of a trained one

@@ -105,3 +105,8 @@ def test_weights_that_float16_holds_take_half_the_file(kind, tmp_path):
     for weight, expected in zip(again.get_weights(), network.get_weights(), strict=True):
         assert weight.dtype == np.float32
         np.testing.assert_array_equal(weight, expected)
+
+
+def test_a_painting_in_the_place_of_its_code_is_refused(network):
+    with pytest.raises(ValueError, match=r"the code that `encode` reads off a .* \(1, 40, 40, 3\)"):
+        network(pictures(16, 16), pictures(40, 40))

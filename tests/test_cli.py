@@ -135,11 +135,22 @@ def test_each_field_of_a_recipe_has_a_flag_of_its_name():
     )
 
 
+@pytest.mark.usefixtures("pictures")
+def test_a_folder_is_painted_by_no_recipe_step_by_step(capsys):
+    Path("photos").mkdir()
+    words = ["photos", "painting.png", "-o", "out", "--recipe", "default"]
+    assert run_stylize(*words) == 2
+    assert "one photograph is painted at a time. Received: 'photos'" in capsys.readouterr().err
+
+
 def test_recipes_prints_one_as_json(capsys):
     assert cli.main(["recipes", "tutorial"]) == 0
     assert Recipe.from_json(capsys.readouterr().out) == RECIPES["tutorial"]
     assert cli.main(["recipes"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "instant",
+        *RECIPES,
+    ]
 
 
 @pytest.mark.usefixtures("fake_vgg")

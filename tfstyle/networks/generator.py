@@ -66,6 +66,13 @@ class Generator(keras.Model):
         if normalize is None and self.num_styles > 1:
             if style_weights is None:
                 style_weights = self.point()
+            shape = tuple(style_weights.shape)
+            if len(shape) > 2 or shape[-1] != self.num_styles:
+                raise ValueError(
+                    f"`style_weights` must be of shape (batch, {self.num_styles}): a weight for "
+                    "each style, or of a network of any style the code that `encode` reads off a "
+                    f"painting. Received: shape {shape}."
+                )
             style_weights = ops.reshape(style_weights, (-1, self.num_styles))
             normalize = functools.partial(_blend, style_weights)
         x = images if self.fold == 1 else space_to_depth(images, self.fold)

@@ -182,6 +182,8 @@ def _run_lbfgs(model, recipe, callbacks, model_in):
         logs |= {term.name: float(losses[term.name]) for term in model.terms}
         if logs["loss"] < best[0]:
             best = logs["loss"], pixels.copy()
+        else:  # a trial of the line search: nobody is to see it
+            canvas.picture.assign(best[1].reshape(shape))
         calls.on_train_batch_end(step, logs)
         step += 1
         if step == recipe.steps or model.stop_training:
