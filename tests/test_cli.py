@@ -139,7 +139,7 @@ def test_each_field_of_a_recipe_has_a_flag_of_its_name():
 def test_a_folder_is_painted_by_no_recipe_step_by_step(capsys):
     Path("photos").mkdir()
     words = ["photos", "painting.png", "-o", "out", "--recipe", "default"]
-    assert run_stylize(*words) == 2
+    assert cli.main(["stylize", *words]) == 2
     assert "one photograph is painted at a time. Received: 'photos'" in capsys.readouterr().err
 
 
