@@ -252,7 +252,7 @@ def _convert(frozen, config, calibration):
     points = list(given)[1:]  # the name of what says how to paint, if anything does
 
     def stylize(image, **point):
-        (point,) = point.values() or (None,)
+        (point,) = [tf.reshape(x, [1, frozen.num_styles]) for x in point.values()] or [None]
         return {"stylized": tf.clip_by_value(frozen.paint(image, point), 0, 1)}
 
     examples = ()
