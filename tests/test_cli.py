@@ -595,8 +595,8 @@ def test_stylize_writes_a_trained_style_to_stdout(capsysbinary):
 
 @pytest.mark.usefixtures("album")
 def test_stylize_takes_names_that_begin_with_a_dash():
-    job = parse(["storm", "-o", "out", "--", "-1.png", "--size"])
-    assert job.content == [Path("-1.png"), Path("--size")]
+    job = parse(["storm", "-o", "out", "--", "-1.png", "--size.png"])
+    assert job.content == [Path("-1.png"), Path("--size.png")]
 
 
 # Listing
