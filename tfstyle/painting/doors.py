@@ -9,7 +9,7 @@ from tfstyle.config import CODE_SIDE, HubConfig, PaintConfig, Recipe, recipe_wit
 from tfstyle.painting import hub, zoo
 from tfstyle.painting.instant import Paintings, network_of_any
 from tfstyle.painting.regions import compose, read_masks, regions
-from tfstyle.pictures import Picture, colors, read_image, resize, to_pil
+from tfstyle.pictures import as_list_of_pictures, colors, read_image, resize, to_pil
 
 
 def stylize(
@@ -97,8 +97,7 @@ def stylize(
         return _paint_with_model(model, content, style, config, style_weights)
     if style is None:
         raise TypeError("`style` must be a painting or a trained style. Received: neither.")
-    several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
-    styles = list(style) if several else [style]
+    styles = as_list_of_pictures(style)
     for each in styles:
         if isinstance(each, str) and zoo.find(each) is None:
             zoo.refuse_unknown(each)
@@ -227,50 +226,45 @@ def paint_photos(photos, style, config=None, *, style_weights=None):
     Raises:
         ValueError: If the style weights cannot be used.
     """
-    from tfstyle.painting.sizes import paint_batch
-
     config = config or PaintConfig()
-    network = zoo.load(style.path)
-    point = style.point(network, style_weights)
     rgbs = [resize(photo.rgb, config.size or max(photo.rgb.shape[:2])) for photo in photos]
-    stylized = paint_batch(network, rgbs, config, style_weights=point)
+    stylized = _in_one_pass(rgbs, style, config, style_weights)
     return [_finished(*each, config) for each in zip(stylized, rgbs, photos, strict=True)]
 
 
 def _paint_regions(photo, styles, masks, config):
     """Paint a photograph in one pass, in each style where its mask says."""
-    from tfstyle.painting.sizes import paint
-
     rgb = resize(photo.rgb, config.size or max(photo.rgb.shape[:2]))
-    painted = []
-    for style in styles:
-        network = zoo.load(style.path)
-        painted.append(paint(network, rgb, config, style_weights=style.point(network)))
+    painted = [_in_one_pass([rgb], style, config)[0] for style in styles]
     return _finished(compose(rgb, painted, regions(masks, rgb.shape[:2])), rgb, photo, config)
 
 
 def _at_once(rgb, paintings, weights, masks, recipe):
     """Paint with the network of any style what a recipe starts from."""
-    from tfstyle.painting.sizes import paint_batch
-
     if masks is not None:
         painted = [_at_once(rgb, [painting], [1], None, recipe) for painting in paintings]
         return compose(rgb, painted, masks)
-    style = Paintings(paintings)
-    network = zoo.load(style.path)
     # As large as the recipe's strokes are on this canvas.
     stroke_size = np.clip(recipe.style_scale * max(rgb.shape[:2]) / CODE_SIDE, 0.1, 10)
     config = PaintConfig(stroke_size=float(stroke_size))
-    point = style.point(network, weights)
-    return paint_batch(network, [rgb], config, style_weights=point)[0]
+    return _in_one_pass([rgb], Paintings(paintings), config, weights)[0]
+
+
+def _in_one_pass(rgbs, style, config, style_weights=None):
+    """Paint float arrays of one shape with a `zoo.Style` or `Paintings`."""
+    from tfstyle.painting.sizes import paint_batch
+
+    network = zoo.load(style.path)
+    point = style.point(network, style_weights)
+    return paint_batch(network, rgbs, config, style_weights=point)
 
 
 def _paint_with_model(model, content, style, config, style_weights):
     """Paint a photograph with a SavedModel and, where it takes one, a painting."""
-    several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
-    if several and len(style) != 1:
-        raise ValueError(f"A `model` takes one painting. Received: {len(style)} in `style`.")
-    (style,) = style if several else [style]
+    styles = as_list_of_pictures(style)
+    if len(styles) != 1:
+        raise ValueError(f"A `model` takes one painting. Received: {len(styles)} in `style`.")
+    (style,) = styles
     if zoo.find(style):
         raise ValueError(
             f"With `model`, `style` must be a painting. Received: {str(style)!r}, a trained style."

@@ -14,7 +14,7 @@ from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
-from tfstyle.pictures import check_output_path, colors, ffmpeg, resize, to_pil
+from tfstyle.pictures import as_list_of_pictures, check_output_path, colors, ffmpeg, resize, to_pil
 from tfstyle.pictures.files import local, refuse_special, temporary_beside, writing
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
@@ -61,8 +61,7 @@ def stylize_video(
         OSError: If the film cannot be written, such as on a full disk.
         ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
     """
-    paintings = style if isinstance(style, (list, tuple)) else [style]
-    output = check_output_path(output, SUFFIXES, inputs=[source, *paintings])
+    output = check_output_path(output, SUFFIXES, inputs=[source, *as_list_of_pictures(style)])
     source, config = local(source), config or PaintConfig()
     if not source.exists():
         raise FileNotFoundError(f"There is no film '{source}'.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfstyle.config import CODE_SIDE
 from tfstyle.painting import zoo
-from tfstyle.pictures import Picture, read_image, resize
+from tfstyle.pictures import as_list_of_pictures, read_image, resize
 
 
 def network_of_any(recipe):
@@ -32,8 +32,7 @@ class Paintings:
     """
 
     def __init__(self, style, path=zoo.ANY):
-        several = isinstance(style, (list, tuple)) and not isinstance(style, Picture)
-        sources = list(style) if several else [style]
+        sources = as_list_of_pictures(style)
         if not sources:
             raise ValueError("`style` must hold at least one painting. Received: an empty list.")
         zoo.styles_of(path)  # is it a network of ours?

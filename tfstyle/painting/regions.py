@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfstyle.pictures import Picture, read_image, resize
+from tfstyle.pictures import as_list_of_pictures, read_image, resize
 
 
 def read_masks(masks, count, argument="masks"):
@@ -20,8 +20,7 @@ def read_masks(masks, count, argument="masks"):
     Raises:
         ValueError: If there are more or fewer.
     """
-    single = not isinstance(masks, (list, tuple)) or isinstance(masks, Picture)
-    masks = [masks] if single else list(masks)
+    masks = as_list_of_pictures(masks)
     if len(masks) != count:
         raise ValueError(
             f"`{argument}` must be one for each of {count} styles. Received: {len(masks)}."

@@ -42,7 +42,7 @@ class Style(NamedTuple):
         Raises:
             ValueError: If the style weights cannot be used, or the network wants a painting.
         """
-        if style_weights is None and paints_any(self.path):
+        if style_weights is None and hasattr(network, "encode"):
             raise ValueError(
                 f"The network of any style '{self.name}' paints after a painting. Received: none. "
                 "Give the painting as `style`, and as `recipe` 'instant' or the network's path."

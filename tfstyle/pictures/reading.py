@@ -71,6 +71,13 @@ def read_image(source):
     return _composite_on_white(_to_unit_range(pixels, name))
 
 
+def as_list_of_pictures(sources):
+    """Return a list of pictures in any form that `read_image` takes; a single one alone."""
+    # A `Picture` is a tuple, too.
+    several = isinstance(sources, (list, tuple)) and not isinstance(sources, Picture)
+    return list(sources) if several else [sources]
+
+
 def read_small(source, short_side):
     """Read a picture for training: quickly, and no larger than needed.
 
