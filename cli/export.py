@@ -39,7 +39,12 @@ def run(arguments):
     config = options.settings
     style_for(options.network)
     if config.format == "litert":
+        from tfstyle.export.litert import encoder_path
+
+        encoder = encoder_path(options.output, config.sides)
         check_output_path(options.output, (".tflite",))
+        for beside in (encoder, *map(options.output.with_suffix, (".json", ".parity.json"))):
+            check_output_path(beside, (beside.suffix,))
     elif config.format == "onnx":
         check_output_path(options.output, (".onnx",))
     elif options.output.suffix or options.output.is_file():
@@ -72,4 +77,6 @@ def run(arguments):
             file=sys.stderr,
         )
     print(*written, sep="\n")
+    if config.format == "litert" and any(r.metadata["painting"] for r in written.values()):
+        print(encoder)
     return 0

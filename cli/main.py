@@ -84,11 +84,21 @@ def _run(program, command, arguments):
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
+        if isinstance(error, ImportError) and _comes_from_an_interrupt(error):
+            print(f"{program}: interrupted", file=sys.stderr)
+            return 130
         text = None if os.environ.get("TFSTYLE_TRACEBACK") else _told(error)
         if text is None:
             raise
         print(f"{program}: {' '.join(text.split())}", file=sys.stderr)
         return 2
+
+
+def _comes_from_an_interrupt(error):
+    """Tell whether Ctrl-C fell into the loading of a library in C++, which calls it a failure."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _told(error):

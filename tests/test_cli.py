@@ -54,7 +54,7 @@ def test_a_reader_that_has_gone_is_no_error():
 def test_a_command_is_loaded_where_ctrl_c_is_caught(run_without_tensorflow):
     run_without_tensorflow("""
         import tfstyle.cli.main
-        assert not {"numpy", "PIL", "tyro"} & {*sys.modules}
+        assert not {"numpy", "PIL", "tyro", "dataclasses", "tfstyle.config"} & {*sys.modules}
     """)
 
 
@@ -74,6 +74,13 @@ def fails(monkeypatch):
 
 def test_an_interrupt_in_the_first_second_is_one_line(fails, capsys):
     assert fails(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "tfstyle stylize: interrupted\n"
+
+
+def test_an_interrupt_that_a_library_calls_a_failure_to_load_is_one(fails, capsys):
+    error = ImportError("initialization failed")
+    error.__cause__ = KeyboardInterrupt()
+    assert fails(error) == 130
     assert capsys.readouterr().err == "tfstyle stylize: interrupted\n"
 
 

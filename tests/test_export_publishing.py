@@ -223,11 +223,15 @@ def test_export_says_when_there_are_no_warmup_requests(capsys, monkeypatch):
         (["export", "monet", "models/monet"], "Received: 'monet'."),
         (["export", "ripple", "a.onnx", "--format", "litert"], "must end in .tflite"),
         (["export", "ripple", "no/a.tflite", "--format", "litert"], "Create the folder 'no'"),
+        (["export", "ripple", "folder.tflite", "--format", "litert"], "'folder_encoder.tflite', a"),
+        (["export", "ripple", "b.tflite", "--format", "litert"], "Received: 'b.json', a folder"),
         (["export", "ripple", "a.tflite"], "`output` must be a folder. Received: 'a.tflite'."),
         (["verify", "gone.tflite"], "There is no 'gone.tflite'."),
     ],
 )
 def test_commands_refuse_bad_input_in_one_line(arguments, text, capsys, monkeypatch):
+    for folder in ("folder_encoder.tflite", "b.json"):
+        Path(folder).mkdir()
     for command in ("export", "verify"):
         monkeypatch.setattr(
             f"tfstyle.cli.{command}.load_tensorflow", lambda: pytest.fail("too late")

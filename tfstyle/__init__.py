@@ -2,11 +2,21 @@
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
-from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
 from tfstyle.version import __version__
 
-_LOADED_WHEN_ASKED_FOR = {  # they take a while, or load Keras
+if TYPE_CHECKING:
+    from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
+    from tfstyle.painting.doors import load, stylize
+    from tfstyle.painting.films import stylize_video
+    from tfstyle.training.feed_forward import train
+
+_LOADED_WHEN_ASKED_FOR = {  # they take a while, in which Ctrl-C may come, or load Keras
+    "RECIPES": "tfstyle.config",
+    "TRAININGS": "tfstyle.config",
+    "Recipe": "tfstyle.config",
+    "TrainConfig": "tfstyle.config",
     "load": "tfstyle.painting.doors",
     "stylize": "tfstyle.painting.doors",
     "stylize_video": "tfstyle.painting.films",
