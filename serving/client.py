@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import contextlib
 import io
+import itertools
 import os
 import random
 import re
@@ -253,11 +254,7 @@ class StyleClient:
             pending = collections.deque()
             pictures = iter(pictures)
             while True:
-                while len(pending) < 2 * workers:
-                    try:
-                        picture = next(pictures)
-                    except StopIteration:
-                        break
+                for picture in itertools.islice(pictures, 2 * workers - len(pending)):
                     pending.append(pool.submit(self.stylize, picture, style, **options))
                 if not pending:
                     return

@@ -144,9 +144,8 @@ class _Values:
             sent = ", ".join(sorted(kind.__name__ for kind in self.kinds - fits))
             raise invalid(f"JSON Value Type: {sent} is not of expected type: {dtype.name}")
         if text:
-            flat = np.empty(len(self.strings), object)
-            flat[:] = [s.encode() if isinstance(s, str) else s for s in self.strings]
-            return flat.reshape(self.shape)
+            leaves = [s.encode() if isinstance(s, str) else s for s in self.strings]
+            return np.array(leaves, object).reshape(self.shape)
         flat = np.frombuffer(self.numbers, np.float64)
         if whole and flat.size and max(-flat.min(), flat.max()) > min(EXACT, dtype.max):
             raise invalid(f"Cannot convert JSON value to {dtype.name}: too large")
@@ -289,13 +288,8 @@ def _to_json(name, value):
     if value.dtype != object:
         return value.tolist()
     wrap = name.endswith("_bytes")
+    spell = (lambda leaf: {"b64": base64.b64encode(leaf).decode()}) if wrap else bytes.decode
     try:
-        leaves = [
-            {"b64": base64.b64encode(leaf).decode()} if wrap else leaf.decode()
-            for leaf in value.ravel()
-        ]
+        return np.vectorize(spell, otypes=[object])(value).tolist()
     except UnicodeDecodeError as error:
         raise invalid(f"output {name} is not UTF-8; name it {name}_bytes") from error
-    flat = np.empty(len(leaves), object)
-    flat[:] = leaves
-    return flat.reshape(value.shape).tolist()

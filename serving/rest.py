@@ -21,7 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
+from tensorflow_serving.apis import model_pb2
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tfstyle.serving.grpc_service import metadata_of, status_of_model
@@ -289,12 +289,6 @@ def _to_json(message):
 
 def _metadata_json(response):
     """Write metadata as TF Serving does: without the type of what is wrapped in Any."""
-    definitions = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata["signature_def"].Unpack(definitions)
-    spec = {
-        "name": response.model_spec.name,
-        "signature_name": "",
-        "version": str(response.model_spec.version.value),
-    }
-    metadata = {"signature_def": json.loads(_to_json(definitions))}
-    return json.dumps({"model_spec": spec, "metadata": metadata}, indent=1).encode()
+    document = json.loads(_to_json(response))
+    del document["metadata"]["signature_def"]["@type"]
+    return json.dumps(document, indent=1).encode()

@@ -3,20 +3,17 @@
 import logging
 from http import HTTPStatus
 
+import grpc
+
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 1024  # characters, as TF Serving cuts them
 METRICS_PATH = "/monitoring/prometheus/metrics"  # on the REST port, here and there
 READY_PATH = "/ready"
 
-CODES = tuple(
-    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
-    "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED "
-    "INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED".split()
-)
+CODES = tuple(code.name for code in grpc.StatusCode)  # in the order of their numbers
 
 _HTTP = {
-    "OK": HTTPStatus.OK,
     "CANCELLED": 499,
     "INVALID_ARGUMENT": HTTPStatus.BAD_REQUEST,
     "DEADLINE_EXCEEDED": HTTPStatus.GATEWAY_TIMEOUT,
