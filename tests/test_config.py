@@ -99,6 +99,25 @@ FIGURES = {
         "clip": "end",
         "size": 450,
     },
+    "crowsonkb": {
+        "content_layers": ("block4_conv2",),
+        "content_norm": "scaled",
+        "content_weight": pytest.approx(0.015 / 57),
+        "style_layers": FIRST,
+        "style_norm": "mean",
+        "style_weight": 0,
+        "wasserstein_weight": pytest.approx(1 / 57**2),
+        "tv_norm": "smooth",
+        "tv_weight": 2 * 2,
+        "scales": pytest.approx([128 / 512, 181 / 512, 256 / 512, 362 / 512, 1], abs=1e-3),
+        "start": "content",
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "beta_2": 0.99,
+        "average": 0.99,
+        "steps": 500,
+        "size": 512,
+    },
     "gatys": {
         "content_layers": ("block4_conv2",),
         "content_norm": "mean",
@@ -116,6 +135,7 @@ LAYER_WEIGHTS = {
     "five-layer": ([1] * 5, [1] * 5),
     # 0.5 and 0.2, each with a layer's share of 1/57 in second and fourth power.
     "stylefusion": ([0.18] * 2, [0.2, 0.02592, 0.02592, 0.00032, 0.00162]),
+    "crowsonkb": ([1], [w / 341 for w in (256, 64, 16, 4, 1)]),
     "gatys": ([1], [4 / channels**2 for channels in (64, 128, 256, 512, 512)]),
 }
 

@@ -33,6 +33,7 @@ CONTENT = {
     "sum": lambda F, T, N, C: np.sum((F - T) ** 2),
     "half_sum": lambda F, T, N, C: np.sum((F - T) ** 2) / 2,
     "relative": lambda F, T, N, C: np.sum((F - T) ** 2) / np.sum(T**2),
+    "scaled": lambda F, T, N, C: np.sum((F - T) ** 2) / np.sum(abs(F - T)),
 }
 # G, H: Gram matrices that sum over positions; P: pixels of the picture.
 STYLE = {

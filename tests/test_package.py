@@ -61,7 +61,7 @@ def floor_of(name):
     rooms = {
         "config": "checks looks recipe training painting presets",
         "pictures": "files finding layouts jpeg_end opening reading writing colors ffmpeg",
-        "losses": "gradients statistics norms equations codes terms",
+        "losses": "gradients statistics norms equations distributions codes terms",
         "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection regions doors films",

@@ -39,7 +39,7 @@ class Losses:
     """Layers whose features should stay those of the photograph."""
     content_layer_weights: tuple[float, ...] = ()
     """Weight of each content layer; empty: their mean."""
-    content_norm: Literal["mean", "half_mean", "sum", "half_sum", "relative"] = "relative"
+    content_norm: Literal["mean", "half_mean", "sum", "half_sum", "relative", "scaled"] = "relative"
     """Form of the content loss, see `tfstyle.losses.content_loss`."""
     content_weight: float = 1.0
     """Weight of the content loss."""
@@ -53,12 +53,18 @@ class Losses:
     style_layer_weights: tuple[float, ...] = ()
     """Weight of each style layer; empty: their mean."""
     style_norm: Literal["mean", "gatys", "pixels", "channels", "relative"] = "relative"
-    """Form of the style loss, see `tfstyle.losses.style_loss`."""
+    """Form of the style loss, see `tfstyle.losses.style_loss`; of Wasserstein's too, which is
+    "relative" or, with any other, a mean over channels."""
     style_weight: float = 1.0
     """Weight of the style loss: higher paints more freely."""
     moments_weight: float = 0.0
     """Weight of the means and deviations of the style layers' features, see
     `tfstyle.losses.moments_loss`."""
+    wasserstein_weight: float = 0.0
+    """Weight of how far the style layers' features are from the painting's as Gaussians, see
+    `tfstyle.losses.wasserstein_loss`."""
+    sorted_weight: float = 0.0
+    """Weight of the sorted features of the style layers, see `tfstyle.losses.sorted_loss`."""
 
     tv_norm: Literal["absolute", "power", "smooth"] = "absolute"
     """Form of the total variation, see `tfstyle.losses.total_variation`."""

@@ -116,6 +116,22 @@ RECIPES = {
         learning_rate=0.003,
         beta_1=0.5,
     ),
+    # crowsonkb's style-transfer-pytorch, its second form, with Wasserstein's distance. A content
+    # loss scaled so grows as activations do, the distance with their square. Departs from it: 500
+    # steps at the smallest size, too, where it takes 1000; a border of zeros in the loss network.
+    "crowsonkb": Recipe(
+        content_norm="scaled",
+        content_weight=0.015 * _TORCHVISION,
+        style_layer_weights=tuple(weight / 341 for weight in (256, 64, 16, 4, 1)),
+        style_norm="mean",
+        style_weight=0,
+        wasserstein_weight=_TORCHVISION**2,
+        tv_norm="smooth",
+        tv_weight=4,  # each neighbor is counted once here
+        scales=(0.25, 0.5**1.5, 0.5, 0.5**0.5, 1.0),
+        beta_2=0.99,
+        average=0.99,
+    ),
     # StyleFusion's iterative mode.
     "stylefusion": Recipe(
         **_STYLEFUSION,

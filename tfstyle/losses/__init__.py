@@ -1,6 +1,7 @@
 """Losses: equations as pure functions, and terms, the objects that a model sums."""
 
 from tfstyle.losses.codes import code_size, contrast_loss
+from tfstyle.losses.distributions import gaussian, quantiles, sorted_loss, wasserstein_loss
 from tfstyle.losses.equations import (
     content_loss,
     grid_variation,
@@ -24,12 +25,16 @@ __all__ = [
     "code_size",
     "content_loss",
     "contrast_loss",
+    "gaussian",
     "gram_matrix",
     "grid_variation",
     "in_regions",
     "moments_loss",
     "normed_content_loss",
+    "quantiles",
+    "sorted_loss",
     "style_loss",
     "terms_of",
     "total_variation",
+    "wasserstein_loss",
 ]

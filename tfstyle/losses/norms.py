@@ -30,12 +30,20 @@ def content_relative(difference, target):
     return relative_square(difference, target)
 
 
+def content_scaled(difference, target):
+    """Σ(F − F')² / Σ|F − F'|, whose gradient is of one size, crowsonkb's."""
+    axes = tuple(range(1, len(difference.shape)))
+    size = ops.maximum(ops.sum(ops.abs(difference), axis=axes), 1e-8)
+    return ops.mean(ops.sum(difference**2, axis=axes) / size)
+
+
 CONTENT_NORMS = {
     "mean": content_mean,
     "half_mean": content_half_mean,
     "sum": content_sum,
     "half_sum": content_half_sum,
     "relative": content_relative,
+    "scaled": content_scaled,
 }
 
 # Style: of Gram matrices `(batch, channels, channels)`, means over N positions of C channels in

@@ -10,6 +10,7 @@ from keras import ops
 
 from tfstyle.config import TrainConfig
 from tfstyle.losses.codes import code_size, contrast_loss
+from tfstyle.losses.distributions import gaussian, quantiles, sorted_loss, wasserstein_loss
 from tfstyle.losses.equations import (
     content_loss,
     grid_variation,
@@ -263,17 +264,26 @@ def gram_where(features, mask):
     return gram_matrix(weighted) / ops.maximum(ops.mean(mask), 1e-6)
 
 
-class MomentsTerm(Term):
-    """Take on the means and deviations of the painting's features."""
+class StatisticTerm(Term):
+    """Take on a statistic of the painting's features.
+
+    Args:
+        statistic: Function of features `(batch, height, width, channels)`.
+        loss: Function of what it returns and the same of the painting.
+    """
 
     against = "style"
 
+    def __init__(self, name, weight, layers, statistic, loss):
+        super().__init__(name, weight, layers)
+        self.statistic, self.loss = statistic, loss
+
     def summary(self, features):
-        return {layer: channel_moments(features[layer]) for layer in self.layers}
+        return {layer: self.statistic(features[layer]) for layer in self.layers}
 
     def __call__(self, seen, target):
         return sum(
-            weight * moments_loss(channel_moments(seen.features[layer]), target[layer])
+            weight * self.loss(self.statistic(seen.features[layer]), target[layer])
             for layer, weight in self.layers.items()
         )
 
@@ -363,6 +373,7 @@ def terms_of(config):
     content, style = config.layer_weights("content"), config.layer_weights("style")
     loss = functools.partial(content_loss, norm=config.content_norm)
     variation = functools.partial(total_variation, norm=config.tv_norm)
+    wasserstein = functools.partial(wasserstein_loss, norm=config.style_norm)
     terms = [
         ContentTerm("content_loss", config.content_weight, content, loss),
         GramTerm("style_loss", config.style_weight, style, config.style_norm),
@@ -371,7 +382,9 @@ def terms_of(config):
     others = [
         PictureTerm("grid", config.grid_weight, grid_variation),
         ContentTerm("normed_content", config.normed_content_weight, content, normed_content_loss),
-        MomentsTerm("moments", config.moments_weight, style),
+        StatisticTerm("moments", config.moments_weight, style, channel_moments, moments_loss),
+        StatisticTerm("wasserstein", config.wasserstein_weight, style, gaussian, wasserstein),
+        StatisticTerm("sorted", config.sorted_weight, style, quantiles, sorted_loss),
     ]
     if isinstance(config, TrainConfig):
         others += [
