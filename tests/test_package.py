@@ -60,11 +60,11 @@ def floor_of(name):
     houses = [*houses.split(), "serving", "cli"]
     rooms = {
         "config": "checks looks recipe training painting presets",
-        "pictures": "files finding layouts jpeg_end opening reading writing colors ffmpeg",
+        "pictures": "files finding shards layouts jpeg_end opening reading writing colors ffmpeg",
         "losses": "gradients statistics norms equations codes terms",
         "networks": "process canvas layers generator any_style architectures features",
         "optimize": "callbacks picture",
-        "painting": "sizes zoo hub instant inspection regions doors films",
+        "painting": "sizes zoo hub instant inspection regions together doors films",
         "training": "devices data gallery run watching any_style feed_forward",
         "export": "config picture_headers frozen report calibration signatures warmup saved_model "
         "litert onnx footprint parity publishing",
