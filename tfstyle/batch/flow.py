@@ -170,9 +170,10 @@ class MakeJobs(beam.DoFn):
 
     def process(self, photo):
         name = PurePosixPath(photo.name)
-        if name.is_absolute() or ".." in name.parts or not photo.source.isprintable():
-            error = "A name must be printable and lie in the output. Rename the photograph."
-            yield TaggedOutput(LEFT_OUT, left_out(ascii(photo.source), error))
+        source = photo.source.encode("utf-8", "backslashreplace").decode()
+        if name.is_absolute() or ".." in name.parts or source != photo.source:
+            error = "A name must be in UTF-8 and lie in the output. Rename the photograph."
+            yield TaggedOutput(LEFT_OUT, left_out(source, error))
             return
         if name.suffix.lower() not in SAVE_SUFFIXES:
             name = name.with_name(f"{name.name}.png")
