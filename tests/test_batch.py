@@ -4,6 +4,9 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -77,7 +80,9 @@ def run(content, style, output, **settings):
 
 def manifest(output):
     """Return the records of what was painted, by their `out`; there is one for each."""
-    lines = [line for part in output.glob("manifest/*") for line in part.read_text().splitlines()]
+    lines = [
+        line for part in output.glob("manifest/[!.]*") for line in part.read_text().splitlines()
+    ]
     records = {record["out"]: record for record in map(json.loads, lines)}
     assert len(records) == len(lines)
     return records
@@ -173,6 +178,8 @@ def test_a_run_that_breaks_off_goes_on_and_doubles_nothing(
         if ".json" in path:  # between a third task's pictures and its part of the manifest
             written.append(path)
             if len(written) == 4:  # settings.json is one
+                half = out / "manifest" / ".tfstyle-0123456789abcdef.jsonl"
+                half.write_bytes(content)
                 raise SystemError("killed")
         write(path, content)
 
@@ -187,6 +194,7 @@ def test_a_run_that_breaks_off_goes_on_and_doubles_nothing(
     assert report[:3] == (7 - len(before), 0, len(before))
     assert sum(map(len, calls)) == 7 - len(before)
     assert len(manifest(out)) == 7
+    assert not [*out.rglob(".tfstyle-*")]
     names = [*pictures_in(out), *names_in(out.glob("*.tar"))]
     assert sorted(name for name in names if not name.endswith(".json")) == sorted(manifest(out))
 
@@ -438,3 +446,59 @@ def test_batch_config_checks_its_fields():
 def test_picture_in_says_what_a_record_lacks():
     with pytest.raises(ValueError, match="is damaged, or no tf"):
         picture_in(b"\xff" * 9)
+
+
+def workers_of(session):
+    """Return the numbers of the worker processes of a session."""
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/comm")
+        if path.exists()
+        and os.getsid(int(path.parent.name)) == session
+        and b"\0apache_beam.runners.worker.sdk_worker_main"
+        in (path.parent / "cmdline").read_bytes()
+        and path.read_text().startswith("python")
+    ]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_and_doubles_nothing(ripple, tmp_path, wait_until):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(40):
+        noise(320, 240, number).save(photos / f"{number}.jpg")
+        if number % 3 == 0:
+            (photos / f"bad{number}.jpg").write_bytes(b"no picture")
+    command = [sys.executable, "-c", "from tfstyle.cli.main import main; raise SystemExit(main())"]
+    command += ["batch", photos, "--style", ripple, "-o", out, "--task-size", "2"]
+    two = ["--direct_running_mode", "multi_processing", "--direct_num_workers", "2"]
+    # Else nothing would be left to do when the worker is killed.
+    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    with subprocess.Popen(
+        command + two, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        wait_until(lambda: len([*out.glob("manifest/*")]) > 1, 120)
+        workers = workers_of(process.pid)
+        os.kill(workers[0], signal.SIGKILL)
+        assert "The run broke off" in process.communicate(timeout=120)[1]
+        assert process.returncode == 2
+    assert len(workers) == 2
+    before = manifest(out)
+    assert 4 <= len(before) < 40
+    times = {name: (out / name).stat().st_mtime_ns for name in before}
+
+    port = tmp_path / "port"
+    service = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
+    with subprocess.Popen([*service, "--port_file", port], stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_until(port.exists, 60)
+            portable = ["--runner", "PortableRunner", "--environment_type", "LOOPBACK"]
+            portable += ["--job_endpoint", f"localhost:{port.read_text()}"]
+            done = subprocess.run(command + portable, capture_output=True, text=True)
+        finally:
+            server.terminate()
+    assert done.returncode == 1, done.stderr
+    assert f"{40 - len(before)} painted, {len(before)} painted before, 14 left out" in done.stdout
+    assert len(manifest(out)) == len(pictures_in(out)) == 40
+    assert {name: (out / name).stat().st_mtime_ns for name in before} == times
+    assert len(dead_letters(out)) == 14

@@ -226,13 +226,19 @@ def _done(pipeline, output):
     files = pipeline | "Output" >> beam.Create([output]) | "List" >> beam.FlatMap(places.list_files)
     records = (
         files
-        | "Manifest" >> beam.Filter(lambda file: file.startswith(f"{MANIFEST}/"))
+        | "Manifest" >> beam.Filter(_is_manifest)
         | "Spread manifest" >> beam.Reshuffle()
         | "Records" >> beam.FlatMap(_records, output)
     )
     files = files | "Files" >> beam.Map(lambda file: (file, True))
     joined = {"files": files, "records": records} | "Join done" >> beam.CoGroupByKey()
     return joined | "Existing" >> beam.ParDo(Existing(output))
+
+
+def _is_manifest(file):
+    """Tell whether a file is a part of the manifest, and whole."""
+    folder, _, name = file.rpartition("/")
+    return folder == MANIFEST and not is_temporary(name)
 
 
 def _records(file, output):
