@@ -78,7 +78,6 @@ def beams_options(words):
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     content, options, words = parse(arguments)
-    load_tensorflow()
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns of its parts that are not used here
     with flags.extra("beam"):
         import apache_beam  # noqa: F401
@@ -86,6 +85,9 @@ def run(arguments):
     from tfstyle.batch.flow import DEAD_LETTERS
 
     beam = beams_options(words)
+    where = beam.get_all_options()
+    if where["runner"] == LOCAL and where["direct_running_mode"] != "multi_processing":
+        load_tensorflow()  # in this process, then
     painting = pipeline(content, list(options.style), options.output, options.settings, beam)
     begun = time.monotonic()
     try:
