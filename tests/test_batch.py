@@ -149,6 +149,19 @@ def test_what_cannot_be_read_is_left_out_with_name_and_reason(photos, ripple, tm
     assert len(pictures_in(tmp_path / "out")) == 7
 
 
+def test_what_does_not_fit_into_memory_is_left_out(photos, ripple, tmp_path, monkeypatch):
+    paint = painter.paint_photos
+
+    def paint_photos(photos, *args):
+        if photos[0].rgb.shape[1] == 40:
+            raise MemoryError
+        return paint(photos, *args)
+
+    monkeypatch.setattr(painter, "paint_photos", paint_photos)
+    assert run(photos, ripple, tmp_path / "out")[:2] == (4, 3)
+    assert "not enough memory" in dead_letters(tmp_path / "out")["0.png"]
+
+
 def test_a_second_run_paints_what_is_missing_and_nothing_twice(photos, ripple, tmp_path, calls):
     out = tmp_path / "out"
     (photos / "later.png").write_bytes(b"")
@@ -177,7 +190,7 @@ def test_a_run_that_breaks_off_goes_on_and_doubles_nothing(
     def dies(path, content):
         if ".json" in path:  # between a third task's pictures and its part of the manifest
             written.append(path)
-            if len(written) == 4:  # settings.json is one
+            if len(written) == 4:  # tfstyle.json is one
                 half = out / "manifest" / ".tfstyle-0123456789abcdef.jsonl"
                 half.write_bytes(content)
                 raise SystemError("killed")
@@ -399,7 +412,7 @@ def test_an_output_holds_paintings_of_one_way(photos, ripple, tmp_path, tiny_sty
         tfstyle.batch.pipeline(photos, ripple, out)
     other = tmp_path / "ripple.keras"
     shutil.copy(tiny_styles / "weather.keras", other)
-    with pytest.raises(ValueError, match="with another several"):
+    with pytest.raises(ValueError, match="with another folder_for_each_style"):
         tfstyle.batch.pipeline(photos, [ripple, str(other)], out, strength=0.5)
 
 

@@ -22,8 +22,8 @@ from tfstyle.pictures.files import is_temporary
 from tfstyle.pictures.shards import SHARD_SUFFIXES
 
 DEAD_LETTERS = "dead_letters.jsonl"
-SETTINGS = "settings.json"
-TASK_BYTES = 64_000_000  # of photographs; a worker holds all of a task
+SETTINGS = "tfstyle.json"
+TASK_BYTES = 64_000_000  # of photographs' files; a worker holds all of a task
 SHARED_OUT = 10_000  # jobs that one worker makes tasks of
 
 
@@ -258,13 +258,12 @@ def _tasks(share, most):
     in a shard stay together."""
     _, jobs = share
     task, size = [], 0
-    for job in sorted(jobs, key=lambda job: (job.photo.path, job.photo.begin, job.out)):
-        length = job.photo.length or 0
-        if task and (len(task) == most or size + length > TASK_BYTES):
+    for job in sorted(jobs, key=lambda job: (job.photo.path, job.photo.begin or 0, job.out)):
+        if task and (len(task) == most or size + job.photo.length > TASK_BYTES):
             yield tuple(task)
             task, size = [], 0
         task.append(job)
-        size += length
+        size += job.photo.length
     if task:
         yield tuple(task)
 
@@ -282,14 +281,14 @@ def _settle(output, looks, several, config):
     Raises:
         ValueError: If it was not.
     """
-    way = {"several": several, **vars(config)}
+    way = {"folder_for_each_style": several, **vars(config)}
     for field in ("task_size", "recipe"):
         del way[field]
     styles = {look.name: look.checksum for look in looks}
     path = f"{output}/{SETTINGS}"
     if FileSystems.exists(path):
         known = json.loads(places.read_file(path))
-        other = [name for name in way if known[name] != way[name]]
+        other = [name for name in way if known.get(name) != way[name]]
         other += [
             name for name in styles if known["styles"].get(name, styles[name]) != styles[name]
         ]

@@ -1,6 +1,7 @@
 """What workers do: paint the photographs of a task, and write them so that none is done twice."""
 
 import hashlib
+import itertools
 import json
 import os
 import threading
@@ -24,6 +25,8 @@ from tfstyle.pictures.shards import tar_of, tfrecord_of
 MANIFEST = "manifest"  # folder in the output: a file for each task that is done
 LEFT_OUT = "left_out"  # tag of what could not be done
 SHARD = "painted-"  # how shards' names begin
+
+TOO_LARGE = "There is not enough memory to paint it. Give a `size`, or workers more memory."
 
 _painting = threading.Lock()  # a network paints on all cores, or the GPU, whoever asks
 
@@ -91,6 +94,15 @@ def left_out(source, error, out=None):
     return {"in": source, "out": out, "reason": " ".join(str(error).split())}
 
 
+def _look(job):
+    return job.look
+
+
+def _is_too_large(error):
+    """Tell whether memory, or the GPU's, was at fault."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
 class Networks(dict):
     """Networks by `Look.network`; RunInference shares among threads what may be referred to
     weakly."""
@@ -113,7 +125,7 @@ class Painter(ModelHandler):
         return Networks({name: zoo.load(network_file(name)) for name in self._networks})
 
     def get_num_bytes(self, batch):
-        return sum(job.photo.length or 0 for job in batch.jobs)
+        return sum(job.photo.length for job in batch.jobs)
 
     def get_metrics_namespace(self):
         return "tfstyle"
@@ -141,36 +153,36 @@ class Painter(ModelHandler):
                 leave_out(photo, output, error)
         last = time.monotonic()
         for together in batches(photos, self._config.size, TOGETHER, leave_out):
-            for name, point in batch.points.items():
-                jobs = {
-                    output.photo: job
-                    for output, _ in together
-                    for job in wanted[output.photo]
-                    if job.look == name
-                }
-                pictures = [picture for output, picture in together if output.photo in jobs]
-                if not jobs:
-                    continue
-                with _painting:
-                    images = paint_photos(pictures, point, self._config)
-                for job, image in zip(jobs.values(), images, strict=True):
-                    suffix = PurePosixPath(job.out).suffix
-                    painted.files[job.out] = encode(image, suffix, quality=self._config.quality)
-                now = time.monotonic()
-                for job in jobs.values():
-                    content = painted.files[job.out]
-                    painted.records.append(
-                        {
-                            "in": job.photo.source,
-                            "out": job.out,
-                            "style": name,
-                            "sha256": hashlib.sha256(content).hexdigest(),
-                            "seconds": round((now - last) / len(jobs), 4),
-                        }
-                    )
-                last = now
+            pictures = {output.photo: picture for output, picture in together}
+            jobs = sorted((job for photo in pictures for job in wanted[photo]), key=_look)
+            for look, jobs_of_look in itertools.groupby(jobs, _look):
+                self._paint(batch.points[look], [*jobs_of_look], pictures, painted, last)
+                last = time.monotonic()
         Metrics.counter("tfstyle", "busy_ms").inc(round(1000 * (time.monotonic() - begun)))
         return [painted]
+
+    def _paint(self, point, jobs, pictures, painted, begun):
+        """Paint photographs of one size in one style."""
+        try:
+            with _painting:
+                images = paint_photos([pictures[job.photo] for job in jobs], point, self._config)
+        except Exception as error:
+            if not _is_too_large(error):
+                raise
+            painted.left_out.extend(left_out(job.photo.source, TOO_LARGE, job.out) for job in jobs)
+            return
+        for job, image in zip(jobs, images, strict=True):
+            suffix = PurePosixPath(job.out).suffix
+            content = painted.files[job.out] = encode(image, suffix, quality=self._config.quality)
+            painted.records.append(
+                {
+                    "in": job.photo.source,
+                    "out": job.out,
+                    "style": job.look,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "seconds": round((time.monotonic() - begun) / len(jobs), 4),
+                }
+            )
 
 
 class Write(beam.DoFn):

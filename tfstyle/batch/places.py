@@ -30,15 +30,15 @@ class Photo:
         source: What the manifest calls it.
         name: Name for its painting, a path with slashes.
         path: Path of the file that it is, or that it lies in.
-        begin: Its first byte there.
-        length: Its bytes; None: all.
+        length: Its bytes; 0: nobody has looked.
+        begin: Its first byte in a shard; None: it is a file of its own.
     """
 
     source: str
     name: str
     path: str
-    begin: int = 0
-    length: int | None = None
+    length: int = 0
+    begin: int | None = None
 
 
 def is_local(path):
@@ -63,23 +63,26 @@ def find(place, without=None):
     if place.endswith(LIST):
         lines = read_file(place).decode().splitlines()
         for path in map(absolute, filter(None, map(str.strip, lines))):
-            yield Photo(path, re.sub(r"^\w+://|^/+", "", path), path)
+            yield Photo(path, re.sub(r"^\w+://|^/+", "", path), path, _length(path))
     elif is_local(place) and os.path.isdir(place):
         found = find_photos(place, without)
         shards = [name for name, why in found.others.items() if why in SHARD_SUFFIXES]
         for name in [*found.photos, *shards]:
             path = os.path.join(place, name)
-            yield Photo(path, name.replace(os.sep, "/"), path)
+            yield Photo(path, name.replace(os.sep, "/"), path, _length(path))
     elif pattern := _pattern(place):
         top = _top(pattern)
-        paths = (found.path for found in FileSystems.match([pattern])[0].metadata_list)
-        names = {path[len(top) :].lstrip("/"): path for path in paths if not _is_in(path, without)}
-        found = choose_photos(names)
+        files = {
+            file.path[len(top) :].lstrip("/"): file
+            for file in FileSystems.match([pattern])[0].metadata_list
+            if not _is_in(file.path, without)
+        }
+        found = choose_photos(files)
         shards = [name for name, why in found.others.items() if why in SHARD_SUFFIXES]
         for name in [*found.photos, *shards]:
-            yield Photo(names[name], name, names[name])
+            yield Photo(files[name].path, name, files[name].path, files[name].size_in_bytes)
     else:
-        yield Photo(place, posixpath.basename(place), place)
+        yield Photo(place, posixpath.basename(place), place, _length(place))
 
 
 def is_shard(photo):
@@ -97,9 +100,9 @@ def unpack(shard):
         if shard.path.lower().endswith(".tar"):
             for name, begin, length in in_tar(file, shard.source):
                 if choose_photos([name]).photos:
-                    yield Photo(f"{shard.source}#{name}", name, shard.path, begin, length)
+                    yield Photo(f"{shard.source}#{name}", name, shard.path, length, begin)
             return
-        size = FileSystems.match([shard.path])[0].metadata_list[0].size_in_bytes
+        size = shard.length or FileSystems.match([shard.path])[0].metadata_list[0].size_in_bytes
         for number, (begin, length) in enumerate(in_tfrecord(file, size, shard.source)):
             file.seek(begin)
             try:
@@ -107,12 +110,12 @@ def unpack(shard):
             except ValueError:  # reading the photograph will tell
                 name = None
             name = name or f"{PurePosixPath(shard.name).stem}-{number:06}"
-            yield Photo(f"{shard.source}#{name}", name, shard.path, begin, length)
+            yield Photo(f"{shard.source}#{name}", name, shard.path, length, begin)
 
 
 def read(photo):
     """Return the encoded bytes of a photograph."""
-    if photo.length is None:
+    if photo.begin is None:
         return read_file(photo.path)
     with _open(photo.path) as file:
         file.seek(photo.begin)
@@ -204,6 +207,11 @@ def _pattern(place):
     if is_local(place) or PurePosixPath(place).suffix.lower() in known:
         return None
     return f"{place}/**"
+
+
+def _length(path):
+    """Return the bytes of a file of this machine; 0 of others, and where reading it will tell."""
+    return os.path.getsize(path) if is_local(path) and os.path.exists(path) else 0
 
 
 def _top(pattern):
