@@ -12,7 +12,6 @@ from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import BatchConfig
 
-LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
 
 
@@ -61,6 +60,8 @@ def beams_options(words):
     """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+    from tfstyle.batch.flow import LOCAL
+
     options = PipelineOptions(words)
     runner = options.view_as(StandardOptions).runner
     everything = options.get_all_options(retain_unknown_options=True)
@@ -82,7 +83,7 @@ def run(arguments):
     with flags.extra("beam"):
         import apache_beam  # noqa: F401
     from tfstyle.batch import pipeline, report
-    from tfstyle.batch.flow import DEAD_LETTERS
+    from tfstyle.batch.flow import DEAD_LETTERS, LOCAL
 
     beam = beams_options(words)
     where = beam.get_all_options()

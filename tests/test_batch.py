@@ -27,7 +27,6 @@ from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem  # n
 
 import tfstyle.batch  # noqa: E402
 from tfstyle.batch import painter, places  # noqa: E402
-from tfstyle.cli.batch import LOCAL  # noqa: E402
 
 
 def noise(width=32, height=24, seed=0):
@@ -71,9 +70,7 @@ def calls(monkeypatch):
 
 
 def run(content, style, output, **settings):
-    result = tfstyle.batch.pipeline(
-        content, style, output, options=["--runner", LOCAL], **settings
-    ).run()
+    result = tfstyle.batch.pipeline(content, style, output, **settings).run()
     result.wait_until_finish()
     return tfstyle.batch.report(result)
 
@@ -106,8 +103,21 @@ def pictures_in(output):
     return {path.relative_to(output).as_posix(): path for path in paths}
 
 
-def test_pipeline_paints_what_stylize_paints(photos, ripple, tmp_path):
-    report = run(photos, ripple, tmp_path / "out", strength=0.8)
+@pytest.fixture
+def no_download(monkeypatch):
+    """Keep DirectRunner from looking for Prism on the net, after which it paints by itself."""
+
+    def offline(*args):
+        raise OSError("no net in tests")
+
+    prism = "apache_beam.runners.portability.prism_runner.PrismRunner.run_pipeline"
+    monkeypatch.setattr(prism, offline)
+
+
+@pytest.mark.usefixtures("no_download")
+@pytest.mark.parametrize("options", [None, ["--runner=DirectRunner"]])
+def test_pipeline_paints_what_stylize_paints(photos, ripple, tmp_path, options):
+    report = run(photos, ripple, tmp_path / "out", strength=0.8, options=options)
     assert report[:3] == (7, 0, 0)
     assert report.busy_s > 0
     found = pictures_in(tmp_path / "out")

@@ -1,7 +1,8 @@
 """How fast `tfstyle batch` is beside `tfstyle stylize FOLDER`, and with two worker processes.
 
     python tests/benchmarks/batch.py speed PHOTOS --count 200 --size 512
-    python tests/benchmarks/batch.py many PHOTOS PAINTINGS
+    python tests/benchmarks/batch.py many PHOTOS PAINTINGS --count 10
+    python tests/benchmarks/batch.py cost PHOTOS PAINTINGS
 
 Each worker computes on one core. A run of one photograph, in a process of its own as the others,
 tells what starting takes; `painting` is the time beyond that.
@@ -10,6 +11,7 @@ tells what starting takes; `painting` is the time beyond that.
 import argparse
 import itertools
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,11 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tfstyle.pictures import find_photos
+from tfstyle.pictures import find_photos, read_image, resize, save_image, to_pil
 
 TFSTYLE = [sys.executable, "-c", "from tfstyle.cli.main import main; raise SystemExit(main())"]
 ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-LOT = 10_000_000  # pictures that the last line is for
+LOT = 10_000_000  # pictures that the cost is told for
+MEGAPIXEL = (1152, 864)
 
 
 def processes(count):
@@ -46,18 +49,18 @@ def seconds(command):
 
 
 def chosen(photos, count, folder):
-    """Link the first photographs of a folder into another, and return how many there are."""
+    """Link the first pictures of a folder into another, which is returned."""
     folder.mkdir()
     names = find_photos(photos).photos
     for name in itertools.islice(names, count):
         target = folder / name.replace(os.sep, "_")
         os.symlink(os.path.abspath(os.path.join(photos, name)), target)
-    return len([*folder.iterdir()])
+    return folder
 
 
 def speed(options, folder):
     """Print a row for each way, the same photographs in the same size."""
-    count = chosen(options.photos, options.count, folder / "photos")
+    count = len([*chosen(options.photos, options.count, folder / "photos").iterdir()])
     chosen(options.photos, 1, folder / "one")
     size = ["--size", options.size] if options.size else []
     batch = ["--style", options.style, "--task-size", options.task_size, *size]
@@ -90,31 +93,52 @@ def speed(options, folder):
     gain = painting["batch, 1 process"] / painting["batch, 2 processes"]
     gain_whole = min(found["batch, 1 process"])[0] / min(found["batch, 2 processes"])[0]
     print(f"2 processes: {gain:.2f} times as fast in painting, {gain_whole:.2f} times in all")
-    hours = LOT * painting["batch, 1 process"] / count / 3600
-    print(f"{LOT} such pictures: {hours:.0f} core-hours")
 
 
 def many(options, folder):
-    """Paint every photograph in every painting, with two processes."""
+    """Paint every photograph in the first paintings of a folder, with two processes."""
     size = ["--size", options.size] if options.size else []
-    command = ["batch", options.photos, "--style", options.paintings, "-o", folder / "out", *size]
+    paintings = chosen(options.paintings, options.count, folder / "paintings")
+    command = ["batch", options.photos, "--style", paintings, "-o", folder / "out", *size]
     for _ in range(2):  # the second has nothing to do
         took, line = seconds([*command, *processes(2)])
         print(f"{took:.1f} s: {line}")
 
 
+def cost(options, folder):
+    """Print the processor time that pictures of a megapixel take, beyond starting."""
+    for count in (1, 1 + options.count):
+        (folder / str(count)).mkdir()
+        for name in itertools.islice(find_photos(options.photos).photos, count):
+            picture = to_pil(resize(read_image(options.photos / name).rgb, MEGAPIXEL[::-1]))
+            save_image(picture, folder / str(count) / f"{len(name)}{Path(name).stem}.jpg")
+    (painting,) = chosen(options.paintings, 1, folder / "painting").iterdir()
+    for style in ("wave", painting):
+        took = []
+        for count in (1, 1 + options.count):
+            begun = resource.getrusage(resource.RUSAGE_CHILDREN)
+            output = folder / f"{Path(style).stem}-{count}"
+            seconds(["batch", folder / str(count), "--style", style, "-o", output])
+            ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+            took.append(ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime)
+        each = (took[1] - took[0]) / options.count
+        hours = LOT * each / 3600
+        print(f"{Path(style).stem}: {each:.2f} s a picture; {LOT} pictures: {hours:.0f} core-hours")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for function in (speed, many):
+    for function in (speed, many, cost):
         command = commands.add_parser(function.__name__, help=function.__doc__.splitlines()[0])
         command.set_defaults(function=function)
         command.add_argument("photos", type=Path)
-        if function is many:
+        if function is not speed:
             command.add_argument("paintings", type=Path)
-        command.add_argument("--size", type=int, help="long side; default: the photograph's own")
+        if function is not cost:
+            command.add_argument("--size", type=int, help="long side; default: its own")
+        command.add_argument("--count", type=int, default={many: 10, cost: 12}.get(function, 200))
         if function is speed:
-            command.add_argument("--count", type=int, default=200)
             command.add_argument("--style", default="wave")
             command.add_argument("--task-size", type=int, default=16)
             command.add_argument("--repeat", type=int, default=1)

@@ -21,6 +21,7 @@ from tfstyle.pictures import SAVE_SUFFIXES, as_list_of_pictures
 from tfstyle.pictures.files import is_temporary
 from tfstyle.pictures.shards import SHARD_SUFFIXES
 
+LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"  # a process, or several
 DEAD_LETTERS = "dead_letters.jsonl"
 SETTINGS = "tfstyle.json"
 TASK_BYTES = 64_000_000  # of photographs' files; a worker holds all of a task
@@ -57,7 +58,8 @@ def pipeline(content, style, output, config=None, options=None, **overrides):
             folder, below the style's name where there are several; for `manifest/*.jsonl`, which
             tells of each, and `dead_letters.jsonl`, which tells what was left out and why.
         config: `BatchConfig`.
-        options: Beam's `PipelineOptions`, or a list of its flags. Default: `DirectRunner`.
+        options: Beam's `PipelineOptions`, or a list of its flags. Default: Beam's own
+            runner, in this process.
         **overrides: Fields of `BatchConfig` by name: `size=512, shards="tar"`.
 
     Returns:
@@ -91,7 +93,7 @@ def pipeline(content, style, output, config=None, options=None, **overrides):
     networks = sorted({look.network for look in looks})
 
     if not isinstance(options, PipelineOptions):
-        options = PipelineOptions(list(options or ()))
+        options = PipelineOptions(list(options or ("--runner", LOCAL)))
     result = beam.Pipeline(options=options)
     photos = (
         result
