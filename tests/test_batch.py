@@ -26,7 +26,7 @@ beam = pytest.importorskip("apache_beam")
 from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem  # noqa: E402
 
 import tfstyle.batch  # noqa: E402
-from tfstyle.batch import painter, places  # noqa: E402
+from tfstyle.batch import flow, painter, places  # noqa: E402
 
 
 def noise(width=32, height=24, seed=0):
@@ -128,10 +128,12 @@ def test_pipeline_paints_what_stylize_paints(photos, ripple, tmp_path, options):
 
 
 def test_manifest_tells_of_each_picture(photos, ripple, tmp_path):
-    run(photos, ripple, tmp_path / "out", task_size=3)
-    assert len([*(tmp_path / "out" / "manifest").iterdir()]) == 3  # 3, 3 and 1
-    for out, path in pictures_in(tmp_path / "out").items():
-        record = manifest(tmp_path / "out")[out]
+    output = tmp_path / "out [1]*"  # a pattern to Beam
+    run([f"{photos}/*.png", f"{photos}/s**"], ripple, output, task_size=3)
+    assert len([*(output / "manifest").iterdir()]) == 3  # 3, 3 and 1
+    assert run(photos, ripple, output)[:3] == (0, 0, 7)
+    for out, path in pictures_in(output).items():
+        record = manifest(output)[out]
         assert record["in"] == str(photos / out)
         assert record["style"] == "ripple"
         assert record["sha256"] == painter.hashlib.sha256(path.read_bytes()).hexdigest()
@@ -220,6 +222,23 @@ def test_a_run_that_breaks_off_goes_on_and_doubles_nothing(
     assert not [*out.rglob(".tfstyle-*")]
     names = [*pictures_in(out), *names_in(out.glob("*.tar"))]
     assert sorted(name for name in names if not name.endswith(".json")) == sorted(manifest(out))
+
+
+def test_a_task_that_a_runner_starts_again_replaces_what_it_wrote(photos, tmp_path):
+    jobs = [
+        painter.Job(f"{i}.png", places.Photo(str(i), f"{i}.png", str(photos / f"{i}.png")), "x")
+        for i in range(6)
+    ]
+    first, again = (list(flow._tasks((0, order), 4)) for order in (jobs, jobs[::-1]))
+    assert first == again
+    assert [len(task) for task in first] == [4, 2]
+    names = {painter.Task(task, {}).name for task in (first[0], first[0][::-1])}
+    assert len(names) == 1
+    record = {"out": "0.png", "style": "x"}
+    painted = painter.Painted(names.pop(), {"0.png": b"pixels"}, [record], [])
+    for _ in range(2):
+        assert list(painter.Write(str(tmp_path / "out"), "tar").process(painted)) == []
+    assert len([*tmp_path.glob("out/painted-*.tar")]) == len(manifest(tmp_path / "out")) == 1
 
 
 def test_many_paintings_are_looked_at_once_each(photos, tmp_path, monkeypatch):
