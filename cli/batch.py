@@ -67,8 +67,9 @@ def beams_options(words):
     everything = options.get_all_options(retain_unknown_options=True)
     unknown = everything.keys() - options.get_all_options().keys()
     if unknown and runner in LOCAL_RUNNERS:  # others have options that Beam's Python does not know
+        names = ", ".join(f"--{name}" for name in sorted(unknown))
         raise ValueError(
-            f"`tfstyle batch` and Beam's local runner take no {', '.join(sorted(unknown))}. "
+            f"`tfstyle batch` and Beam's local runner take no {names}. "
             "`tfstyle batch --help` lists the flags."
         )
     if runner in (None, "FnApiRunner"):

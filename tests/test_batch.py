@@ -458,7 +458,10 @@ def test_a_painting_that_was_replaced_is_told(photos, tmp_path):
     ("arguments", "message"),
     [
         (["--style", "wave", "-o", "out"], "`content` must come first"),
-        (["photos", "--style", "wave", "-o", "out", "--stlye", "x"], "local runner take no stlye"),
+        (
+            ["photos", "--style", "wave", "-o", "out", "--stlye", "x"],
+            "local runner take no --stlye",
+        ),
     ],
 )
 def test_command_says_what_is_wrong_in_a_line(photos, monkeypatch, capsys, arguments, message):
