@@ -460,7 +460,7 @@ def test_a_painting_that_was_replaced_is_told(photos, tmp_path):
         (["--style", "wave", "-o", "out"], "`content` must come first"),
         (
             ["photos", "--style", "wave", "-o", "out", "--stlye", "x"],
-            "local runner take no --stlye",
+            "runner take no --stlye",
         ),
     ],
 )
