@@ -10,6 +10,7 @@ from tfstyle.version import __version__
 
 COMMANDS = {
     "stylize": "paint photographs in the style of a painting",
+    "batch": "paint very many photographs on Apache Beam: Flink, Spark, Dataflow",
     "video": "paint a film in a trained style or that of a painting",
     "export": "export a trained style for TensorFlow Serving, LiteRT or Android",
     "verify": "compare an exported style with the network",

@@ -8,7 +8,7 @@ from tfstyle.cli.output import deliver
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos, stylize
-from tfstyle.pictures import check_size, fitted, read_image, read_size
+from tfstyle.painting.together import batches, read_to_paint
 
 
 def run(options, content, style, config, paintings=()):
@@ -26,7 +26,7 @@ def run(options, content, style, config, paintings=()):
         content, options.output, (*paintings, *options.masks, *options.style_masks)
     )
     if not many:  # what is wrong is reported before the network is loaded
-        _read(*jobs[0], config.size)
+        read_to_paint(*jobs[0], config.size)
     load_tensorflow()
     from tfstyle.painting.sizes import TOGETHER
 
@@ -37,7 +37,12 @@ def run(options, content, style, config, paintings=()):
     if options.style_weights:
         style.point(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
-    for batch in _batches(sorted(jobs, key=_size), config.size, TOGETHER, left_out):
+
+    def leave_out(photo, output, error):
+        left_out.append(photo)
+        photos.leave_out(photo, error)
+
+    for batch in batches(jobs, config.size, TOGETHER, leave_out):
         pictures = paint_photos(
             [picture for _, picture in batch],
             style,
@@ -66,41 +71,3 @@ def _paint_with_masks(options, photo, output, style, config, paintings):
     )
     deliver(picture, output, options.quality)
     return 0
-
-
-def _size(job):
-    """Return what sorts photographs of one size together; those that cannot be opened go first."""
-    try:
-        return read_size(job[0])
-    except (ValueError, OSError):  # reading it all will tell
-        return 0, 0
-
-
-def _read(photo, output, size):
-    """Read a photograph whose painting, of a long side of `size` pixels, fits its file."""
-    picture = read_image(photo)
-    check_size(fitted(picture.rgb.shape, size), output.suffix)
-    return picture
-
-
-def _batches(jobs, size, most, left_out):
-    """Read photographs, and give lists of (output, picture) of one size to paint together.
-
-    A list has `most` pixels, or one photograph. What cannot be read, or would be too large for its
-    file, is told, and goes into the list `left_out`.
-    """
-    batch = []
-    for photo, output in jobs:
-        try:
-            picture = _read(photo, output, size)
-        except (ValueError, OSError) as error:
-            left_out.append(photo)
-            photos.leave_out(photo, error)
-            continue
-        pixels = (len(batch) + 1) * picture.rgb[..., 0].size
-        if batch and (batch[0][1].rgb.shape != picture.rgb.shape or pixels > most):
-            yield batch
-            batch = []
-        batch.append((output, picture))
-    if batch:
-        yield batch

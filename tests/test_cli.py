@@ -725,3 +725,11 @@ def test_video_refuses_bad_input_in_one_line(arguments, text, capsys):
     assert captured.err.count("\n") == 1
     assert captured.err.startswith("tfstyle video: ")
     assert text in captured.err
+
+
+def test_batch_without_beam_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    assert cli.main(["batch", "photos", "--style", "wave", "-o", "out"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pip install 'tfstyle[beam]'" in said

@@ -559,6 +559,20 @@ def start(network, *, hang_at=None, environment=(), **settings):
     )
 
 
+def start_two(network, each=({}, {}), **settings):
+    """Start `train` in two processes that are one cluster; `each` are the arguments of each."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("localhost", 0))
+        second.bind(("localhost", 0))
+        addresses = [f"localhost:{free.getsockname()[1]}" for free in (first, second)]
+    workers = []
+    for index, own in enumerate(each):
+        task = {"type": "worker", "index": index}
+        cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        workers.append(start(network, environment={"TF_CONFIG": cluster}, **settings | own))
+    return workers
+
+
 @pytest.mark.usefixtures("folder")
 def test_two_devices_learn_as_one_does(fake_vgg, finished):
     _, one, _ = finished
@@ -588,16 +602,9 @@ def test_two_devices_share_photographs_and_paintings(fake_vgg):
 def test_two_workers_learn_as_one_does_and_the_first_writes(fake_vgg, precision):
     settings = TINY | {"style": BOTH, "batch_size": 4, "precision": precision}
     settings |= {"sizes": (32, 48), "steps": 12}
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("localhost", 0))
-        second.bind(("localhost", 0))
-        addresses = [f"localhost:{free.getsockname()[1]}" for free in (first, second)]
-    workers = []
-    for index in range(2):
-        task = {"type": "worker", "index": index}
-        cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        arguments = settings | {"output": f"{index}.keras", "log_dir": f"events{index}"}
-        workers.append(start(fake_vgg, environment={"TF_CONFIG": cluster}, **arguments))
+    workers = start_two(
+        fake_vgg, [{"output": f"{i}.keras", "log_dir": f"events{i}"} for i in (0, 1)], **settings
+    )
     try:
         for worker in workers:
             said, _ = worker.communicate(timeout=400)
@@ -619,6 +626,31 @@ def test_two_workers_learn_as_one_does_and_the_first_writes(fake_vgg, precision)
         assert farthest(both, one) <= 1e-4
     # A device that sees less of a batch adds up less, and overflows later.
     assert both.card["losses"]["loss"] == pytest.approx(one.card["losses"]["loss"], rel=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_two_workers_of_which_one_is_lost_go_on(fake_vgg):
+    settings = TINY | {"style": BOTH, "batch_size": 4, "steps": 8, "checkpoint_minutes": 0}
+    first, second = start_two(fake_vgg, ({}, {"hang_at": 4}), output="a.keras", **settings)
+    checkpoint = Path("a.training/checkpoint.npz")
+    try:
+        while first.poll() is None and not (checkpoint.exists() and steps_kept(checkpoint) == 4):
+            time.sleep(0.1)
+        second.kill()
+        said, _ = first.communicate(timeout=200)  # which cannot go on alone
+        assert first.returncode not in (0, None), said
+    finally:
+        first.kill()
+        second.kill()
+    assert steps_kept(checkpoint) == 4
+    assert not Path("a.keras").exists()
+    for worker in start_two(fake_vgg, output="a.keras", **settings):
+        said, _ = worker.communicate(timeout=200)
+        assert worker.returncode == 0, said
+    whole = train(content="photos", output="one.keras", **settings)
+    assert keras.saving.load_model("a.keras").card["training"]["steps_done"] == 8
+    assert farthest(keras.saving.load_model("a.keras"), whole) <= 1e-4
 
 
 @pytest.mark.usefixtures("no_training", "folder")

@@ -2,7 +2,7 @@
 
 from tfstyle.config.checks import with_fields
 from tfstyle.config.looks import LAYERS, Losses
-from tfstyle.config.painting import CODE_SIDE, HubConfig, OnePass, PaintConfig
+from tfstyle.config.painting import CODE_SIDE, BatchConfig, HubConfig, OnePass, PaintConfig
 from tfstyle.config.presets import RECIPES, TRAININGS, recipe_with, training_with
 from tfstyle.config.recipe import Recipe
 from tfstyle.config.training import TrainConfig
@@ -12,6 +12,7 @@ __all__ = [
     "LAYERS",
     "RECIPES",
     "TRAININGS",
+    "BatchConfig",
     "HubConfig",
     "Losses",
     "OnePass",

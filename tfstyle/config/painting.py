@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tfstyle.config.checks import check_types
+from tfstyle.config.checks import check_at_least_one, check_types
 
 CODE_SIDE = 512  # long side in pixels at which a picture's code of style is read, as in training
 
@@ -53,6 +53,29 @@ class PaintConfig(OnePass):
                 "`stroke_size` must lie between 0.1 and 10. "
                 f"Received: stroke_size={self.stroke_size}."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig(PaintConfig):
+    """How to paint very many photographs, see `tfstyle.batch.pipeline`."""
+
+    recipe: str = "instant"
+    """What paints after paintings: "instant", the network of any style that ships, or the path of
+    another one, .keras."""
+    quality: int = 95
+    """Quality of a JPEG or WebP, 1 to 100."""
+    shards: Literal["tar", "tfrecord"] | None = None
+    """Write files of many pictures each: "tar", as WebDataset reads them, or "tfrecord", as
+    `tfstyle-train` does. None: a file for each picture."""
+    task_size: int = 64
+    """Pictures that a worker paints and writes in one go: what has to be done again when it is
+    lost, and what a shard holds."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_at_least_one(self, "task_size")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"`quality` must be from 1 to 100. Received: quality={self.quality}.")
 
 
 @dataclass(frozen=True, kw_only=True)

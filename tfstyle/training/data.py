@@ -3,8 +3,6 @@
 import atexit
 import collections
 import functools
-import os
-import struct
 import sys
 import threading
 import time
@@ -24,6 +22,7 @@ from tfstyle.pictures.files import (
     writing,
 )
 from tfstyle.pictures.finding import Found
+from tfstyle.pictures.shards import in_tfrecord, picture_in, record_of
 
 MAX_BAD_IN_A_ROW = 100
 
@@ -326,28 +325,15 @@ def _open_shards(paths):
     """Find where the records of TFRecord files begin, so that any can be read by number."""
     places = []
     for path in paths:
-        size = path.stat().st_size
         with open(path, "rb") as file:
-            while file.tell() < size:
-                header = file.read(12)
-                length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else size
-                begin = file.tell()
-                if begin + length + 4 > size:
-                    raise ValueError(f"'{path}' is cut short, or no TFRecord file.")
-                places.append((path, begin, length))
-                file.seek(begin + length + 4)
+            size = path.stat().st_size
+            places += [(path, *place) for place in in_tfrecord(file, size, path)]
 
     def read(number):
-        import tensorflow as tf
-
         path, begin, length = places[number]
         with open(path, "rb") as file:
             file.seek(begin)
-            example = tf.train.Example.FromString(file.read(length))
-        for key in ("image/encoded", "image"):
-            if key in example.features.feature:
-                return example.features.feature[key].bytes_list.value[0]
-        raise ValueError("the record has no feature 'image/encoded' or 'image'")
+            return picture_in(file.read(length))[1]
 
     names = [f"{path.name}#{number}" for number, (path, _, _) in enumerate(places)]
     return Found(names, {}), read, lambda number: places[number][2]
@@ -378,21 +364,7 @@ def _examples(photos, numbers):
         except Exception as error:  # archives raise anything on damaged data
             photos.bad[photos.names[number]] = " ".join(str(error).split())
             continue
-        yield _example(photos.names[number], encoded)
-
-
-def _example(name, encoded):
-    import tensorflow as tf
-
-    features = {"image/filename": os.fsencode(name), "image/encoded": encoded}
-    return tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-                for key, value in features.items()
-            }
-        )
-    ).SerializeToString()
+        yield record_of(photos.names[number], encoded)
 
 
 class _Reading:

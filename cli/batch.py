@@ -1,0 +1,111 @@
+"""`tfstyle batch`: paint very many photographs on Apache Beam."""
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from tfstyle.cli import flags
+from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.config import BatchConfig
+
+LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Paint photographs in one pass on Apache Beam: `tfstyle batch CONTENT... --style STYLE -o
+    FOLDER`. CONTENT, which comes first, is a photograph, a folder, a pattern such as
+    'gs://bucket/photos/**.jpg', a .tar or .tfrecord of photographs, or a .txt of such paths, on any
+    file system that Beam knows. All other flags are Beam's, such as --runner FlinkRunner. The same
+    command again paints what is missing."""
+
+    style: tuple[str, ...]
+    """Trained style (`tfstyle styles` lists them), network, .keras, painting or folder of
+    paintings; of several, each photograph is painted in each."""
+    output: Annotated[str, tyro.conf.arg(aliases=("-o",))]
+    """Folder for the paintings, manifest/*.jsonl and dead_letters.jsonl."""
+    settings: BatchConfig
+    """How to paint."""
+
+
+def parse(arguments):
+    """Return content, `Batch` and Beam's flags from `arguments`.
+
+    Raises:
+        ValueError: If there is no content.
+    """
+    count = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    content, rest = arguments[:count], arguments[count:]
+    config = (tyro.conf.OmitArgPrefixes,)
+    options, beam = tyro.cli(
+        Batch, prog="tfstyle batch", args=rest, config=config, return_unknown_args=True
+    )
+    if not content:
+        raise ValueError(
+            "`content` must come first and name photographs. Received: nothing. "
+            "Type tfstyle batch photos/ --style wave -o painted/."
+        )
+    return content, options, beam
+
+
+def beams_options(words):
+    """Return Beam's options from flags; photographs are painted in this process by default.
+
+    Raises:
+        ValueError: If a flag is neither ours nor Beam's.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    from tfstyle.batch.flow import LOCAL
+
+    options = PipelineOptions(words)
+    runner = options.view_as(StandardOptions).runner
+    everything = options.get_all_options(retain_unknown_options=True)
+    unknown = everything.keys() - options.get_all_options().keys()
+    if unknown and runner in LOCAL_RUNNERS:  # others have options that Beam's Python does not know
+        names = ", ".join(f"--{name}" for name in sorted(unknown))
+        raise ValueError(
+            f"`tfstyle batch` and Beam's local runner take no {names}. "
+            "`tfstyle batch --help` lists the flags."
+        )
+    if runner in (None, "FnApiRunner"):
+        options.view_as(StandardOptions).runner = LOCAL
+    return options
+
+
+def run(arguments):
+    """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
+    content, options, words = parse(arguments)
+    logging.getLogger().setLevel(logging.ERROR)  # Beam warns of its parts that are not used here
+    with flags.extra("beam"):
+        import apache_beam  # noqa: F401
+    from tfstyle.batch import pipeline, report
+    from tfstyle.batch.flow import DEAD_LETTERS, LOCAL
+
+    beam = beams_options(words)
+    where = beam.get_all_options()
+    if where["runner"] == LOCAL and where["direct_running_mode"] != "multi_processing":
+        load_tensorflow()  # in this process, then
+    painting = pipeline(content, list(options.style), options.output, options.settings, beam)
+    begun = time.monotonic()
+    try:
+        result = painting.run()
+        result.wait_until_finish()
+    except RuntimeError as error:  # a worker's, with its traceback
+        reason = str(error).strip().splitlines()[-1]
+        raise OSError(
+            f"The run broke off: {reason} The same command goes on from there."
+        ) from error
+    done, seconds = report(result), time.monotonic() - begun
+    print(
+        f"{done.painted} painted, {done.done_before} painted before, {done.left_out} left out; "
+        f"{done.painted / seconds:.2f} pictures/s, "
+        f"{3600 * done.painted / max(done.busy_s, 1e-3):.0f} per worker-hour"
+    )
+    if done.left_out:
+        print(f"{options.output.rstrip('/')}/{DEAD_LETTERS} tells why", file=sys.stderr)
+    return 1 if done.left_out else 0
