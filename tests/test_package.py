@@ -66,8 +66,8 @@ def floor_of(name):
         "optimize": "callbacks picture",
         "painting": "sizes zoo hub instant inspection regions doors films",
         "training": "devices data gallery run watching any_style feed_forward",
-        "export": "config picture_headers frozen report calibration signatures warmup saved_model "
-        "litert onnx footprint parity publishing",
+        "export": "config picture_headers moments frozen report calibration signatures warmup "
+        "saved_model litert onnx footprint parity publishing page",
         "serving": "status config access metrics wire catalog client servable batching models "
         "predictor json_tensors grpc_service rest server deployment",
     }
@@ -109,4 +109,5 @@ def test_an_installed_wheel_holds_one_top_level_package(tmp_path):
     assert top == {"tfstyle", "bin"}
     assert (tmp_path / "tfstyle/cli/main.py").is_file()
     assert (tmp_path / "tfstyle/pictures/lake.jpg").is_file()
+    assert (tmp_path / "tfstyle/export/web/built/litert.tar.xz").is_file()
     assert (tmp_path / "tfstyle/serving/templates/kubernetes.yaml").is_file()

@@ -1,0 +1,332 @@
+/** The page: what is chosen, and when it is painted. */
+
+import { alone, asset, catalog } from "./assets";
+import { beginCamera } from "./camera";
+import { $, alarm, button, input, select, tell } from "./dom";
+import { Cancelled, Engine } from "./engine";
+import { beginFiles, copy, type Named, save, saveAll, share, stem } from "./files";
+import type { Pixels, Settings } from "./messages";
+import { missing } from "./requirements";
+import { fitted, type Sides } from "./resize";
+import { busy, onCancel, painted, progress, showPainted, showPhotograph } from "./stage";
+import * as styling from "./styles";
+
+const SIZES = [512, 1024, 1600, 2400, 4000];
+const FIRST_SIZE = 1024;
+const FACE = 256; // long side at which thumbnails are painted
+
+interface Photograph extends Named {
+  key: string;
+  sides: Sides;
+}
+
+let engine: Promise<Engine> | null = null;
+const opened = new Map<string, Blob>(); // what a new worker must be given
+const photographs: Photograph[] = [];
+let shown: Photograph | null = null;
+let wanted = false; // a picture is to be painted
+let painting = false;
+let faces = 0; // changes with the photograph: thumbnails begin anew
+let count = 0;
+let preferred = FIRST_SIZE; // long side of what is painted
+const speed = new Map<string, number>(); // pixels per millisecond, by network
+
+/** The worker; a new one after the last was ended. */
+function worker(): Promise<Engine> {
+  engine ??= Engine.start().then(async (started) => {
+    for (const [photo, source] of opened) await started.ask("open", { photo, source });
+    return started;
+  });
+  engine.catch(() => {
+    engine = null;
+  });
+  return engine;
+}
+
+async function open(photo: string, source: Blob): Promise<Sides> {
+  const working = await worker();
+  const { height, width } = await working.ask("open", { photo, source });
+  opened.set(photo, source);
+  return [height, width];
+}
+
+function settings(): Settings {
+  return {
+    strength: input("strength").valueAsNumber / 100,
+    strokeSize: 2 ** (input("stroke").valueAsNumber / 5),
+    keepColors: input("colors").checked,
+  };
+}
+
+function wantedSides({ sides }: Photograph): Sides {
+  return preferred < Math.max(...sides) ? fitted(sides, preferred) : sides;
+}
+
+/** Paint a photograph as is chosen. */
+async function paint(photograph: Photograph, onProgress = progress): Promise<Pixels> {
+  const working = await worker();
+  const style = styling.current();
+  await working.load(style.model);
+  const [height, width] = wantedSides(photograph);
+  const job = { photo: photograph.key, height, width, style, settings: settings() };
+  const pixels = await working.ask("paint", job, onProgress);
+  if (pixels.took_ms) {
+    speed.set(style.model, (height * width) / pixels.took_ms / job.settings.strokeSize ** 2);
+  }
+  return pixels;
+}
+
+/** Paint what is shown, soon, and again when something changed meanwhile; then the thumbnails. */
+async function repaint(): Promise<void> {
+  wanted = true;
+  if (painting) return;
+  painting = true;
+  try {
+    while (wanted && shown && styling.hasStyle()) {
+      wanted = false;
+      busy("Painting");
+      const pixels = await paint(shown);
+      showPainted(pixels);
+      busy();
+      tell(`Painted, ${pixels.width} × ${pixels.height} pixels.`);
+      showSizes();
+      if (!wanted) await paintFaces();
+    }
+  } catch (error) {
+    fail(error);
+  } finally {
+    painting = false;
+    busy();
+  }
+}
+
+function fail(error: unknown): void {
+  if (error instanceof Cancelled) {
+    wanted = false;
+    tell("Cancelled.");
+  } else alarm(error);
+}
+
+/** Paint the thumbnails that are not there yet, until something else is wanted. */
+async function paintFaces(): Promise<void> {
+  const round = faces;
+  const working = await worker();
+  for (const style of styling.styles) {
+    if (wanted || round !== faces || !shown) return;
+    if (style.tile.dataset.round === String(round)) continue;
+    await working.load(style.model);
+    const [height, width] = fitted(shown.sides, Math.min(FACE, Math.max(...shown.sides)));
+    const look = { strength: 1, strokeSize: 1, keepColors: false };
+    const job = { photo: "face", height, width, style: { model: style.model, point: style.point } };
+    styling.showFace(style, await working.ask("paint", { ...job, settings: look }));
+    style.tile.dataset.round = String(round);
+  }
+}
+
+/** Open photographs, and show the first of them. */
+async function addPhotographs(files: Named[]): Promise<void> {
+  let first: Photograph | null = null;
+  for (const { name, blob } of files) {
+    const key = `photo ${++count}`;
+    try {
+      const sides = await open(key, blob);
+      const photograph = { key, name, blob, sides };
+      first ??= photograph;
+      if (photographs[0]?.name === "") forget(photographs[0]); // the sample
+      photographs.push(photograph);
+    } catch (error) {
+      fail(error instanceof Cancelled ? error : `${name}: ${(error as Error).message}`);
+    }
+  }
+  showShelf();
+  if (first) await show(first);
+}
+
+function forget(photograph: Photograph): void {
+  photographs.splice(photographs.indexOf(photograph), 1);
+  opened.delete(photograph.key);
+  worker()
+    .then((working) => working.ask("close", { photo: photograph.key }))
+    .catch(fail);
+}
+
+async function show(photograph: Photograph): Promise<void> {
+  shown = photograph;
+  faces++;
+  $("alert").hidden = true;
+  await showPhotograph(photograph.blob);
+  await open("face", await smaller(photograph));
+  showSizes();
+  showShelf();
+  await repaint();
+}
+
+/** Return a photograph as it is painted for thumbnails. */
+async function smaller({ blob, sides }: Photograph): Promise<Blob> {
+  const [height, width] = fitted(sides, Math.min(FACE, Math.max(...sides)));
+  const bitmap = await createImageBitmap(blob, {
+    resizeWidth: Math.max(16, width),
+    resizeHeight: Math.max(16, height),
+    resizeQuality: "high",
+  });
+  const small = new OffscreenCanvas(bitmap.width, bitmap.height);
+  small.getContext("2d")?.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return small.convertToBlob();
+}
+
+/** Offer the sizes up to the photograph's own, and how long each takes. */
+function showSizes(): void {
+  if (!shown) return;
+  const { sides } = shown;
+  const own = Math.max(...sides);
+  const rate = styling.hasStyle() ? speed.get(styling.current().model) : undefined;
+  const options = [...SIZES.filter((size) => size < own), own].map((size) => {
+    const [height, width] = size < own ? fitted(sides, size) : sides;
+    const seconds = rate && (height * width) / rate / settings().strokeSize ** 2 / 1000;
+    const text = `${width} × ${height}${size === own ? ", full size" : ""}`;
+    return new Option(
+      seconds && seconds > 2 ? `${text}, about ${Math.round(seconds)} s` : text,
+      `${size}`,
+    );
+  });
+  select("size").replaceChildren(...options);
+  const fitting = options.findLast(({ value }) => Number(value) <= preferred) ?? options[0];
+  fitting.selected = true;
+}
+
+function showShelf(): void {
+  const shelf = $("shelf");
+  shelf.hidden = photographs.length < 2;
+  shelf.replaceChildren(
+    ...photographs.map((photograph) => {
+      const choose = document.createElement("button");
+      choose.type = "button";
+      choose.setAttribute("aria-label", photograph.name);
+      choose.setAttribute("aria-pressed", String(photograph === shown));
+      const face = document.createElement("canvas");
+      choose.append(face);
+      createImageBitmap(photograph.blob, { resizeHeight: 128, resizeQuality: "medium" })
+        .then((bitmap) => {
+          face.width = bitmap.width;
+          face.height = bitmap.height;
+          face.getContext("2d")?.drawImage(bitmap, 0, 0);
+        })
+        .catch(fail);
+      choose.onclick = () => show(photograph).catch(fail);
+      return choose;
+    }),
+  );
+  button("save").textContent = photographs.length > 1 ? "Download all" : "Download";
+}
+
+/** Read paintings, and paint in the style of the first. */
+async function addPaintings(files: Named[]): Promise<void> {
+  const model = styling.anyModel();
+  if (!model) return;
+  let first: styling.Style | null = null;
+  for (const { name, blob } of files) {
+    try {
+      busy("Reading the painting");
+      const style = await readPainting(model, stem(name), blob);
+      first ??= style;
+    } catch (error) {
+      fail(error instanceof Cancelled ? error : `${name}: ${(error as Error).message}`);
+    }
+  }
+  busy();
+  if (first) styling.choose(first);
+}
+
+async function readPainting(model: string, title: string, blob: Blob): Promise<styling.Style> {
+  const working = await worker();
+  await working.load(model);
+  const photo = "painting";
+  await working.ask("open", { photo, source: blob });
+  const point = await working.ask("encode", { photo, model });
+  await working.ask("close", { photo });
+  const style = styling.addStyle(title, `In the style of ${title}.`, { model, point });
+  paintingsOf.set(style, blob);
+  return style;
+}
+
+/** Paintings behind styles, for Python. */
+const paintingsOf = new Map<styling.Style, Blob>();
+
+async function saveResult(): Promise<void> {
+  const type = `image/${select("format").value}`;
+  if (photographs.length < 2) {
+    if (shown) await save(await painted(type), shown.name, styling.currentName());
+    return;
+  }
+  busy(`Painting 1 of ${photographs.length}`);
+  const one = async (photograph: Photograph, i: number) => {
+    busy(`Painting ${i + 1} of ${photographs.length}`);
+    showPainted(await paint(photograph));
+    return { name: photograph.name, blob: await painted(type) };
+  };
+  await saveAll(photographs.length, (i) => one(photographs[i], i), styling.currentName());
+  busy();
+  tell(`${photographs.length} pictures are in the zip.`);
+  if (shown) await show(shown);
+}
+
+function whenClicked(id: string, act: () => Promise<void>): void {
+  button(id).onclick = () => act().catch(fail).finally(busy);
+}
+
+function beginControls(): void {
+  const say = () => {
+    const { strokeSize } = settings();
+    $("strength-out").textContent = `${input("strength").value} %`;
+    $("stroke-out").textContent =
+      `${strokeSize.toFixed(strokeSize < 1 ? 2 : 1).replace(/\.?0+$/, "")}×`;
+    input("stroke").setAttribute("aria-valuetext", $("stroke-out").textContent ?? "");
+    repaint();
+  };
+  for (const id of ["strength", "stroke", "colors"]) input(id).oninput = say;
+  select("size").onchange = () => {
+    const full = select("size").selectedIndex === select("size").options.length - 1;
+    preferred = full ? Number.POSITIVE_INFINITY : Number(select("size").value);
+    repaint();
+  };
+  styling.onStyle(() => repaint());
+  whenClicked("save", saveResult);
+  whenClicked("copy", async () => {
+    await copy(painted("image/png"));
+    tell("The picture is in the clipboard.");
+  });
+  whenClicked("share", async () => {
+    if (shown) await share(await painted("image/jpeg"), shown.name);
+  });
+  onCancel(() => {
+    engine?.then((working) => working.end()).catch(fail);
+    engine = null;
+  });
+}
+
+async function begin(): Promise<void> {
+  const lacks = missing();
+  if (lacks) throw new Error(lacks);
+  const pick = beginFiles(
+    (files) => addPhotographs(files).catch(fail),
+    (files) => addPaintings(files).catch(fail),
+  );
+  beginControls();
+  styling.beginStyles(pick.paintings);
+  beginCamera({ worker, style: styling.current, settings, take: (blob) => addPhotographs([blob]) });
+  const sample = { name: "", blob: new Blob([await asset(catalog.photograph)]) };
+  await showPhotograph(sample.blob);
+  await addPhotographs([sample]);
+  if (styling.styles[0]) styling.choose(styling.styles[0]);
+  const model = styling.anyModel();
+  if (model && catalog.painting) {
+    await readPainting(model, "Brushwork", new Blob([await asset(catalog.painting)]));
+    await repaint();
+  }
+}
+
+begin().catch(alarm);
+if (!alone && window.isSecureContext && "serviceWorker" in navigator) {
+  navigator.serviceWorker.register(`sw.js?${catalog.version}`).catch(alarm);
+}
