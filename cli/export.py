@@ -10,7 +10,6 @@ import tyro
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 from tfstyle.export.config import ExportConfig
-from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.pictures import check_output_path
 from tfstyle.pictures.files import check_folder_writable, check_writable
@@ -23,7 +22,7 @@ class Export:
     words: tyro.conf.Positional[tuple[str, ...]]
     """Name of a style (`tfstyle styles` lists them), or path of a network, .keras, or of a
     painting, which the network of any style then paints after for good; for the page several, or
-    none: all styles that ship. Then the output, unless -o names it."""
+    none: those that ship. Then the output, unless -o names it."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
     """For a SavedModel the folder of all its versions, such as models/wave; for LiteRT a file,
     .tflite; for ONNX a file, .onnx; for Android a folder, to which another export adds a style; for
@@ -86,10 +85,10 @@ def run(arguments):
 def _export(options, styles, output, config):
     """Export; return reports, and the paths of what was written."""
     if config.format == "web":
-        from tfstyle.export.page import publish_page
+        from tfstyle.export.page import all_styles, publish_page
 
-        every = (*zoo.styles(), "any")
-        reports = publish_page(styles or every, output, config, photographs=options.photographs)
+        styles = styles or all_styles()
+        reports = publish_page(styles, output, config, photographs=options.photographs)
         return reports, [output]
     from tfstyle.export.publishing import publish
 

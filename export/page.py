@@ -25,7 +25,14 @@ BUILT = Path(str(files("tfstyle.export"))) / "web" / "built"
 PICTURES = Path(str(files("tfstyle"))) / "pictures"
 PHOTOGRAPH, PAINTING = "lake.jpg", "brushwork.jpg"  # to begin with
 LINKS = '<link rel="manifest" href="manifest.webmanifest"><link rel="icon" href="icon.svg">'
+LARGE = "wave_full"  # four times as large and slow as the same style in `wave`
+LICENCES = "LICENSES.txt"
 LONE_BUILD = "compat"  # of LiteRT, which runs in every browser
+
+
+def all_styles():
+    """Return the names of the styles that a page has unless others are named."""
+    return [name for name in zoo.styles() if name != LARGE] + ["any"]
 
 
 def publish_page(styles, output, config=None, *, photographs=(), app=False):
@@ -169,6 +176,10 @@ def _filled(page, links, catalog, contents=()):
     told = json.dumps(catalog, ensure_ascii=False).replace("<", "\\u003c")
     parts = [f'<script type="application/json" id="catalog">{told}</script>']
     for name in contents:
+        if name == LICENCES:
+            told = contents[name].decode().replace("<", "&lt;")
+            parts.append(f'<script type="text/plain" id="{name}">\n{told}</script>')
+            continue
         packed = base64.b64encode(gzip.compress(contents[name], mtime=0)).decode()
         parts.append(f'<script type="text/plain" id="asset:{name}">{packed}</script>')
     return page.replace("<!-- links -->", links).replace("<!-- assets -->", "\n".join(parts))

@@ -31,7 +31,9 @@ const parts = {
 };
 const html = page.replace(/<!-- (page\.\w+) -->/g, (_, name) => parts[name]);
 await writeFile(`${to}/index.html`, html);
-await writeFile(`${to}/worker.js`, `${await bundle("src/worker.ts")}\n`);
+// Painting is on the CPU, whose pixels are the same everywhere: LiteRT need not ask for a GPU.
+const onCpu = { define: { "navigator.gpu": "undefined" }, drop: ["console"] };
+await writeFile(`${to}/worker.js`, `${await bundle("src/worker.ts", onCpu)}\n`);
 await writeFile(`${to}/sw.js`, `${await bundle("src/sw.ts")}\n`);
 for (const name of ["icon.svg", "manifest.webmanifest", "LICENSES.txt"]) {
   await writeFile(`${to}/${name}`, await readFile(`src/${name}`));

@@ -1,6 +1,6 @@
 /** The worker: it computes, so that the page never waits. */
 
-import { Environment, loadLiteRt } from "@litertjs/core";
+import { loadLiteRt } from "@litertjs/core";
 import type { FromWorker, PaintJob, Pixels, Point, Questions, ToWorker } from "./messages";
 import { Painter } from "./painter";
 import { atStrokeSize, finished, type Photo, read, resized } from "./photo";
@@ -37,8 +37,7 @@ const answers: {
     // The glue of LiteRT stands before this script, and has nothing left to fetch.
     self.importScripts = () => {};
     self.Module = { wasmBinary: wasm, print: () => {}, printErr: () => {} };
-    const litert = await loadLiteRt("glue.js");
-    litert.setDefaultEnvironment(await Environment.create({ webGpuDevice: null }));
+    await loadLiteRt("glue.js");
     painter = new Painter(threads);
     return null;
   },
