@@ -7,6 +7,8 @@ import http.server
 import io
 import shutil
 import threading
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,7 +54,9 @@ def browser():
     if path is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        started = playwright.chromium.launch(
+            executable_path=path, args=FLAGS.split(), timeout=60_000
+        )
         yield started
         started.close()
 
@@ -100,6 +104,10 @@ class Person:
 
     def set(self, name, value):
         self.after(self.page.fill, f"#{name}", str(value))
+
+    @property
+    def chosen(self):
+        return self.page.locator("#styles [aria-pressed=true]").all_inner_texts()
 
     @property
     def alert(self):
@@ -188,3 +196,233 @@ def test_ten_pictures_come_out_as_from_python(person):
     assert max(found.values()) <= 2, found
     assert clear <= 5
     assert not person.faults
+
+
+def test_any_painting_comes_out_as_from_python(person):
+    person.open(("small.png", PICTURES["small.png"]))
+    painting = encoded(BRUSHWORK.resize((700, 460)))
+    person.after(person.page.set_input_files, "#paintings", upload(("My night.png", painting)))
+    assert person.chosen == ["My night"]
+    exact = tfstyle.stylize(PICTURES["small.png"], painting, "instant")
+    assert difference(person.painted(), exact) <= 2
+    person.set("strength", 60)
+    exact = tfstyle.stylize(PICTURES["small.png"], painting, "instant", strength=0.6)
+    assert difference(person.painted(), exact) <= 2
+
+
+def test_controls_do_what_flags_do(person):
+    person.open(("lake.png", encoded(LAKE)))
+    person.after(person.page.select_option, "#size", "512")
+    person.set("strength", 40)
+    person.set("stroke", 5)
+    assert person.page.inner_text("#stroke-out") == "2×"
+    person.after(person.page.check, "#colors")
+    exact = tfstyle.stylize(
+        encoded(LAKE), "wave", size=512, strength=0.4, stroke_size=2.0, color="content"
+    )
+    assert difference(person.painted(), exact) <= 2
+
+
+def test_styles_mix_on_a_pad(visit, host):
+    person = visit(host)
+    person.open(("small.png", PICTURES["small.png"]))
+    person.page.check("#mix")
+    person.choose("Edtaonisl")
+    knob = person.page.get_by_role("slider", name="Mixture")
+    assert knob.get_attribute("aria-valuetext") == "Mauclair 50 %, Edtaonisl 50 %"
+    exact = tfstyle.stylize(PICTURES["small.png"], "mauclair", style_weights=[0, 0, 0.5, 0.5, 0])
+    assert difference(person.painted(), exact) <= 2
+    for _ in range(20):
+        knob.press("ArrowRight")
+    person.after(knob.press, "ArrowRight")
+    assert knob.get_attribute("aria-valuetext") == "Mauclair 0 %, Edtaonisl 100 %"
+    assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "edtaonisl")) <= 2
+    box = person.page.locator(".field").bounding_box()
+    person.after(person.page.mouse.click, box["x"] + 2, box["y"] + box["height"] / 2)
+    assert knob.get_attribute("aria-valuetext") == "Mauclair 100 %, Edtaonisl 0 %"
+    assert person.page.is_disabled("#styles button:has-text('Wave')")
+
+
+def test_large_pictures_are_painted_in_pieces(person):
+    large = LAKE.resize((2600, 1700), Image.Resampling.BICUBIC)
+    data = encoded(large, "JPEG", quality=95)
+    person.open(("large.jpg", data))
+    assert person.painted().shape[:2] == (670, 1024)  # until somebody wants more
+    options = person.page.locator("#size option").all_inner_texts()
+    assert options[-1].startswith("2600 × 1700, full size, about")
+    person.after(person.page.select_option, "#size", "2600")
+    painted = person.painted()[..., :3].astype(float)
+    exact = np.asarray(tfstyle.stylize(data, "wave"), float)
+    assert np.abs(painted - exact).mean() < 3
+    seams = np.abs(np.diff(painted, axis=1)).mean((0, 2))
+    assert seams[767] < 1.3 * np.median(seams)  # where pieces meet
+
+
+def test_pictures_are_downloaded_as_they_are_shown(person):
+    person.open(("my cat.png", PICTURES["small.png"]))
+    exact = tfstyle.stylize(PICTURES["small.png"], "wave")
+    for kind, tolerance in (("png", 2), ("jpeg", 80)):
+        person.page.select_option("#format", kind)
+        with person.page.expect_download() as download:
+            person.page.click("#save")
+        file = download.value
+        assert file.suggested_filename == f"my cat-wave.{kind.replace('e', '')}"
+        assert difference(np.asarray(Image.open(file.path())), exact) <= tolerance
+
+
+def test_several_photographs_become_a_zip(person):
+    person.open(("a.png", PICTURES["small.png"]), ("b.png", PICTURES["odd.png"]))
+    shelf = person.page.locator("#shelf button")
+    assert shelf.count() == 2
+    person.after(shelf.nth(1).click)
+    assert person.painted().shape[:2] == (238, 279)
+    with person.page.expect_download() as download:
+        person.page.click("#save")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.namelist() == ["a-wave.png", "b-wave.png"]
+        second = np.asarray(Image.open(archive.open("b-wave.png")))
+    assert difference(second, tfstyle.stylize(PICTURES["odd.png"], "wave")) <= 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no picture", PICTURES["photo.jpg"][:90], encoded(Image.new("RGB", (40, 5)))],
+    ids=["empty", "text", "cut", "flat"],
+)
+def test_what_is_no_picture_is_told_in_words(person, data):
+    person.open(("broken.jpg", data))
+    assert person.alert.startswith("broken.jpg: ")
+    assert "picture" in person.alert
+    person.open(("small.png", PICTURES["small.png"]))
+    assert person.alert == ""
+    assert person.painted().shape[:2] == (200, 300)
+
+
+def test_pictures_are_dropped_and_pasted(person):
+    make = """([data, name]) => {
+        const transfer = new DataTransfer();
+        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, { type: "image/png" }));
+        return transfer;
+    }"""
+
+    def give(name, kind, target):
+        data = base64.b64encode(PICTURES[name]).decode()
+        transfer = person.page.evaluate_handle(make, [data, name])
+        key = "clipboardData" if kind == "paste" else "dataTransfer"
+        event = """([transfer, kind, key, target]) => {
+            const options = { bubbles: true, cancelable: true, [key]: transfer };
+            const Kind = kind === "paste" ? ClipboardEvent : DragEvent;
+            document.querySelector(target).dispatchEvent(new Kind(kind, options));
+        }"""
+        person.page.evaluate(event, [transfer, kind, key, target])
+
+    give("odd.png", "dragenter", "body")
+    assert person.page.is_visible("#drop")
+    person.after(give, "odd.png", "drop", "#drop [data-as=photograph]")
+    assert person.painted().shape[:2] == (238, 279)
+    assert not person.page.is_visible("#drop")
+    person.after(give, "small.png", "drop", "#drop [data-as=painting]")
+    assert person.chosen == ["small"]
+    person.after(give, "tall.png", "paste", "body")
+    assert person.painted().shape[:2] == (600, 53)
+
+
+def test_the_camera_is_painted_live(visit, host):
+    person = visit(host, permissions=["camera"])
+    person.page.click("#camera")
+    person.page.wait_for_selector(".live-view #after", state="attached")
+    person.page.wait_for_function("() => document.getElementById('after').width === 320")
+    person.page.click("#record")
+    person.page.wait_for_timeout(1000)
+    with person.page.expect_download() as download:
+        person.page.click("#record")
+    assert Path(download.value.path()).read_bytes()[:4] == b"\x1a\x45\xdf\xa3"  # of WebM
+    person.after(person.page.click, "#snap")
+    assert person.page.locator(".live-view").count() == 0
+    assert max(person.painted().shape) == 1024
+    assert not person.faults
+
+
+def test_nothing_leaves_the_device_and_the_page_opens_offline(visit, host):
+    person = visit(host)
+    person.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    seen = []
+    person.page.on("request", lambda request: seen.append(request.url))
+    person.page.context.set_offline(True)
+    person.page.reload()
+    person.wait()
+    person.open(("small.png", PICTURES["small.png"]))
+    assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
+    assert all(url.startswith((host, "blob:", "data:")) for url in seen)
+
+
+def test_the_one_file_connects_nowhere(person):
+    blocked = "() => fetch('https://example.org').then(() => 'sent', (error) => error.message)"
+    assert "sent" not in person.page.evaluate(blocked)
+    assert any("Content Security Policy" in fault for fault in person.faults)
+
+
+def test_painting_can_be_cancelled(person):
+    person.open(("large.jpg", encoded(LAKE.resize((2600, 1700)), "JPEG")))
+    person.page.select_option("#size", "2600")
+    person.page.click("#cancel")
+    person.page.wait_for_selector("#status:has-text('Cancelled')")
+    person.open(("small.png", PICTURES["small.png"]))
+    assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
+
+
+def test_the_divider_follows_keys(person):
+    person.page.focus("#divider")
+    person.page.keyboard.press("End")
+    assert person.page.evaluate("getComputedStyle(document.getElementById('after')).clipPath") == (
+        "inset(0px 0px 0px 100%)"
+    )
+
+
+def test_styles_are_chosen_by_keys(visit, host):
+    person = visit(host)
+    person.page.focus("#styles button >> nth=1")
+    person.after(person.page.keyboard.press, "Enter")
+    assert person.chosen == ["Mauclair"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [(1440, 900), (390, 844)])
+def test_the_page_is_accessible(visit, pages, scheme, viewport):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    size = dict(zip(("width", "height"), viewport, strict=True))
+    address = (pages / "page.html").as_uri()
+    person = visit(address, color_scheme=scheme, viewport=size, bypass_csp=True)
+    faults = [
+        (fault["id"], fault["help"], fault["nodes"][0]["html"])
+        for fault in axe.run(person.page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert not faults
+    assert person.page.evaluate("document.documentElement.scrollWidth") == viewport[0]
+
+
+def test_a_browser_that_cannot_paint_is_told_so(visit, pages):
+    page = visit((pages / "page.html").as_uri()).page
+    page.add_init_script("WebAssembly.validate = () => false")
+    page.reload()
+    page.wait_for_selector("#alert:not([hidden])")
+    assert "it lacks WebAssembly with SIMD" in page.inner_text("#alert")
+
+
+def test_memory_is_given_back(visit, host):
+    person = visit(host)
+    person.open(("small.png", PICTURES["small.png"]))
+    session = person.page.context.new_cdp_session(person.page)
+
+    def used():
+        session.send("HeapProfiler.collectGarbage")
+        return person.page.evaluate("performance.memory.usedJSHeapSize")
+
+    for i in range(20):
+        person.set("stroke", i % 2)
+    before = used()
+    for i in range(200):
+        person.set("stroke", i % 2)
+    assert used() - before < 20e6

@@ -77,27 +77,42 @@ async function paint(photograph: Photograph, onProgress = progress): Promise<Pix
 }
 
 /** Paint what is shown, soon, and again when something changed meanwhile; then the thumbnails. */
-async function repaint(): Promise<void> {
+function repaint(): Promise<void> {
   wanted = true;
+  return work();
+}
+
+async function work(): Promise<void> {
   if (painting) return;
   painting = true;
   try {
-    while (wanted && shown && styling.hasStyle()) {
-      wanted = false;
-      busy("Painting");
-      const pixels = await paint(shown);
-      showPainted(pixels);
-      busy();
-      tell(`Painted, ${pixels.width} × ${pixels.height} pixels.`);
-      showSizes();
-      if (!wanted) await paintFaces();
-    }
+    do {
+      if (ready(shown)) {
+        wanted = false;
+        await paintShown(shown);
+      }
+      if (!ready(shown)) await paintFaces();
+    } while (ready(shown));
   } catch (error) {
     fail(error);
   } finally {
     painting = false;
     busy();
   }
+}
+
+function ready(photograph: Photograph | null): photograph is Photograph {
+  return wanted && photograph !== null && styling.hasStyle();
+}
+
+async function paintShown(photograph: Photograph): Promise<void> {
+  busy("Painting");
+  const pixels = await paint(photograph);
+  busy();
+  if (photograph !== shown) return;
+  showPainted(pixels);
+  showSizes();
+  if (!wanted) tell(`Painted, ${pixels.width} × ${pixels.height} pixels.`);
 }
 
 function fail(error: unknown): void {
@@ -126,6 +141,7 @@ async function paintFaces(): Promise<void> {
 /** Open photographs, and show the first of them. */
 async function addPhotographs(files: Named[]): Promise<void> {
   let first: Photograph | null = null;
+  $("alert").hidden = true;
   for (const { name, blob } of files) {
     const key = `photo ${++count}`;
     try {
@@ -153,7 +169,6 @@ function forget(photograph: Photograph): void {
 async function show(photograph: Photograph): Promise<void> {
   shown = photograph;
   faces++;
-  $("alert").hidden = true;
   await showPhotograph(photograph.blob);
   await open("face", await smaller(photograph));
   showSizes();
@@ -225,6 +240,7 @@ async function addPaintings(files: Named[]): Promise<void> {
   const model = styling.anyModel();
   if (!model) return;
   let first: styling.Style | null = null;
+  $("alert").hidden = true;
   for (const { name, blob } of files) {
     try {
       busy("Reading the painting");
@@ -322,7 +338,7 @@ async function begin(): Promise<void> {
   const model = styling.anyModel();
   if (model && catalog.painting) {
     await readPainting(model, "Brushwork", new Blob([await asset(catalog.painting)]));
-    await repaint();
+    await work();
   }
 }
 

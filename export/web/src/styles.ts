@@ -37,7 +37,7 @@ export function addStyle(title: string, about: string, point: Point): Style {
   tile.onclick = () => choose(style);
   styles.push(style);
   $("styles").insertBefore(tile, $("styles").querySelector(".add"));
-  show();
+  mark();
   return style;
 }
 
@@ -84,13 +84,19 @@ function mixable({ model }: Style): boolean {
   return styles.filter((other) => other.model === model).length > 1;
 }
 
-function show(): void {
+/** Mark the tiles of what is chosen, and of what can be. */
+function mark(): void {
   const mix = input("mix").checked;
   $("mixing").hidden = !styles.some(mixable);
   for (const style of styles) {
     style.tile.setAttribute("aria-pressed", String(chosen.includes(style)));
     style.tile.disabled = mix && !mixable(style);
   }
+}
+
+function show(): void {
+  const mix = input("mix").checked;
+  mark();
   const several = mix && chosen.length > 1;
   $("pad").hidden = !several;
   weights = [1];
