@@ -11,7 +11,8 @@ from tfstyle.version import __version__
 COMMANDS = {
     "stylize": "paint photographs in the style of a painting",
     "video": "paint a film in a trained style or that of a painting",
-    "export": "export a trained style for TensorFlow Serving, LiteRT or Android",
+    "app": "paint in the browser, on this machine",
+    "export": "export a trained style for a server, a phone or a browser",
     "verify": "compare an exported style with the network",
     "styles": "list the trained styles that ship with tfstyle",
     "shards": "copy photographs to train on into TFRecord files",

@@ -20,6 +20,7 @@ from tfstyle.export.report import ParityError
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings, style_for
 from tfstyle.pictures.files import check_folder_writable, check_writable, write
+from tfstyle.version import __version__
 
 BUILT = Path(str(files("tfstyle.export"))) / "web" / "built"
 PICTURES = Path(str(files("tfstyle"))) / "pictures"
@@ -33,6 +34,15 @@ LONE_BUILD = "compat"  # of LiteRT, which runs in every browser
 def all_styles():
     """Return the names of the styles that a page has unless others are named."""
     return [name for name in zoo.styles() if name != LARGE] + ["any"]
+
+
+def fingerprint(styles):
+    """Return a name for the page with some styles, another one when anything in it changes."""
+    found = [style_for(style) for style in styles]
+    inside = [zoo.ANY, *sorted(BUILT.iterdir()), *(each.path for each in found)]
+    named = [Path(style) for style in styles if Path(style).is_file()]
+    names = " ".join([__version__, *styles])
+    return _version([names.encode(), *map(Path.read_bytes, [*inside, *named])])
 
 
 def publish_page(styles, output, config=None, *, photographs=(), app=False):

@@ -69,7 +69,7 @@ def floor_of(name):
         "export": "config picture_headers moments frozen report calibration signatures warmup "
         "saved_model litert onnx footprint parity publishing page",
         "serving": "status config access metrics wire catalog client servable batching models "
-        "predictor json_tensors grpc_service rest server deployment",
+        "predictor json_tensors grpc_service rest server deployment app",
     }
     room, _, module = name.removeprefix("tfstyle.").partition(".")
     modules = rooms.get(room, "").split()

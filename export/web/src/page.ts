@@ -1,5 +1,6 @@
 /** The page: what is chosen, and when it is painted. */
 
+import { askPython, hangUp } from "./app";
 import { alone, asset, catalog } from "./assets";
 import { beginCamera } from "./camera";
 import { $, alarm, button, input, select, tell } from "./dom";
@@ -8,7 +9,7 @@ import { beginFiles, copy, type Named, save, saveAll, share, stem } from "./file
 import type { Pixels, Settings } from "./messages";
 import { missing } from "./requirements";
 import { fitted, type Sides } from "./resize";
-import { busy, onCancel, painted, progress, showPainted, showPhotograph } from "./stage";
+import { busy, onCancel, painted, progress, showPainted, showPhotograph, toPixels } from "./stage";
 import * as styling from "./styles";
 
 const SIZES = [512, 1024, 1600, 2400, 4000];
@@ -287,6 +288,22 @@ async function saveResult(): Promise<void> {
   if (shown) await show(shown);
 }
 
+/** Let Python paint what is shown, with the best quality. */
+async function optimize(): Promise<void> {
+  const style = styling.single();
+  const painting = style && paintingsOf.get(style);
+  if (!painting || !shown) {
+    throw new Error("The best quality is painted after a painting: add one, and choose it.");
+  }
+  const size = Math.max(...wantedSides(shown));
+  busy("Python is painting");
+  await askPython(shown.blob, painting, size, async (share, picture) => {
+    progress(share);
+    showPainted(await toPixels(picture));
+  });
+  tell("Painted by Python.");
+}
+
 function whenClicked(id: string, act: () => Promise<void>): void {
   button(id).onclick = () => act().catch(fail).finally(busy);
 }
@@ -315,7 +332,10 @@ function beginControls(): void {
   whenClicked("share", async () => {
     if (shown) await share(await painted("image/jpeg"), shown.name);
   });
+  button("best").hidden = !catalog.app;
+  whenClicked("best", optimize);
   onCancel(() => {
+    hangUp();
     engine?.then((working) => working.end()).catch(fail);
     engine = null;
   });

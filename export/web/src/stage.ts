@@ -33,6 +33,17 @@ export function showPainted({ data, width, height }: Pixels): void {
   frame.style.setProperty("--ratio", String(width / height));
 }
 
+/** Decode what somebody else painted. */
+export async function toPixels(file: Blob): Promise<Pixels> {
+  const bitmap = await createImageBitmap(file);
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  if (!context) throw new Error("The picture is too large for this browser.");
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return { data: context.getImageData(0, 0, width, height).data, width, height, took_ms: null };
+}
+
 /** What was painted, as a file. */
 export function painted(type: string): Promise<Blob> {
   return toBlob(canvas("after"), type);
