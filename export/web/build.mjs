@@ -41,6 +41,7 @@ for (const name of ["icon.svg", "manifest.webmanifest", "LICENSES.txt"]) {
 for (const [name, variant] of [
   ["relaxed", ""],
   ["compat", "compat_"],
+  ["threaded", "threaded_"],
 ]) {
   const path = `${litert}/litert_wasm_${variant}internal`;
   // Comments of the glue are half of it.

@@ -4,12 +4,20 @@ import { supportsFeature } from "@litertjs/core";
 import { alone, asset, catalog } from "./assets";
 import type { FromWorker, Kind, Questions, ToWorker } from "./messages";
 
+const MOST_THREADS = 8;
+
 export class Cancelled extends Error {}
 
 interface Waiting {
   resolve: (answer: never) => void;
   reject: (error: Error) => void;
   progress?: (share: number) => void;
+}
+
+/** Return the build of LiteRT that is the fastest here. */
+async function suitable(): Promise<string> {
+  if (alone || !(await supportsFeature("relaxedSimd"))) return "compat";
+  return window.crossOriginIsolated && (await supportsFeature("threads")) ? "threaded" : "relaxed";
 }
 
 export class Engine {
@@ -27,7 +35,7 @@ export class Engine {
 
   /** Start a worker with the build of LiteRT that suits the browser. */
   static async start(): Promise<Engine> {
-    const build = alone || !(await supportsFeature("relaxedSimd")) ? "compat" : "relaxed";
+    const build = await suitable();
     const [glue, worker, wasm] = await Promise.all([
       asset(`litert/${build}.js`),
       asset("worker.js"),
@@ -35,7 +43,9 @@ export class Engine {
     ]);
     const url = URL.createObjectURL(new Blob([glue, "\n", worker], { type: "text/javascript" }));
     const engine = new Engine(new Worker(url), url);
-    await engine.ask("start", { wasm, threads: 1 });
+    const threads =
+      build === "threaded" ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+    await engine.ask("start", { wasm, glue, threads });
     return engine;
   }
 

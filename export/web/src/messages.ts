@@ -44,7 +44,7 @@ export interface Pixels {
 
 /** What the worker can be asked; each answer bears the number of its question. */
 export interface Questions {
-  start: { ask: { wasm: ArrayBuffer; threads: number }; answer: null };
+  start: { ask: { wasm: ArrayBuffer; glue: ArrayBuffer; threads: number }; answer: null };
   model: { ask: { info: ModelInfo; bytes: ArrayBuffer; encoder?: ArrayBuffer }; answer: null };
   open: {
     ask: { photo: string; source: Blob | ImageBitmap };

@@ -48,6 +48,15 @@ self.addEventListener("fetch", (event) => {
     caches
       .open(kept)
       .then((cache) => cache.match(request, { ignoreSearch: true }))
-      .then((found) => found ?? fetch(request)),
+      .then((found) => found ?? fetch(request))
+      .then((response) => (request.mode === "navigate" ? isolated(response) : response)),
   );
 });
+
+/** Let a page use threads. */
+function isolated({ body, status, statusText, headers }: Response): Response {
+  const more = new Headers(headers);
+  more.set("Cross-Origin-Opener-Policy", "same-origin");
+  more.set("Cross-Origin-Embedder-Policy", "require-corp");
+  return new Response(body, { status, statusText, headers: more });
+}

@@ -12,7 +12,12 @@ declare const self: {
   onmessage: (event: MessageEvent<ToWorker>) => void;
   postMessage: (message: FromWorker, transfer: Transferable[]) => void;
   importScripts: (...urls: string[]) => void;
-  Module?: { wasmBinary: ArrayBuffer; print: () => void; printErr: (text: string) => void };
+  Module?: {
+    wasmBinary: ArrayBuffer;
+    mainScriptUrlOrBlob: Blob;
+    print: () => void;
+    printErr: () => void;
+  };
 };
 
 const photos = new Map<string, Photo>();
@@ -33,10 +38,15 @@ type Asked<K extends keyof Questions> = Questions[K]["ask"];
 const answers: {
   [K in keyof Questions]: (ask: Asked<K>, progress: (share: number) => void) => Answer<K>;
 } = {
-  async start({ wasm, threads }) {
+  async start({ wasm, glue, threads }) {
     // The glue of LiteRT stands before this script, and has nothing left to fetch.
     self.importScripts = () => {};
-    self.Module = { wasmBinary: wasm, print: () => {}, printErr: () => {} };
+    self.Module = {
+      wasmBinary: wasm,
+      mainScriptUrlOrBlob: new Blob([glue], { type: "text/javascript" }), // of its threads
+      print: () => {},
+      printErr: () => {},
+    };
     await loadLiteRt("glue.js");
     painter = new Painter(threads);
     return null;
