@@ -72,10 +72,11 @@ def publish_page(styles, output, config=None, *, photographs=(), app=False):
             "A page has the styles that are named: neither `style` nor `all_styles` goes with it."
         )
     (check_writable if alone else check_folder_writable)(output)
-    catalog, contents, reports = _painters(styles, config, photographs)
-    contents |= _built(alone)
+    catalog, contents, reports = _painters(tuple(styles), config, tuple(photographs))
+    contents = contents | _built(alone)
     page = contents.pop("index.html").decode()
-    catalog |= {"app": app, "version": _version([page.encode(), *contents.values()])}
+    version = _version([page.encode(), *contents.values()])
+    catalog = catalog | {"app": app, "version": version}
     if alone:
         icon = base64.b64encode(contents.pop("icon.svg")).decode()
         links = f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">'

@@ -6,6 +6,7 @@ import functools
 import http.server
 import io
 import shutil
+import socket
 import threading
 import zipfile
 from pathlib import Path
@@ -36,15 +37,10 @@ def pages(tmp_path_factory):
         patch.setattr(parity, "SHIPPED_SIDES", (64,))
         patch.setattr(parity, "RUN_SECONDS", 0)
         patch.setattr(parity, "peak_memory_mb", lambda *_: 1.0)
-        painters = functools.cache(export_page._painters)  # both have the same
-        patch.setattr(export_page, "_painters", lambda *given: tuple(map(copy, painters(*given))))
+        patch.setattr(export_page, "_painters", functools.cache(export_page._painters))
         for output in (folder / "page", folder / "page.html"):
             publish_page(STYLES, output)
     return folder
-
-
-def copy(value):
-    return value.copy()
 
 
 @pytest.fixture(scope="module")
@@ -426,3 +422,57 @@ def test_memory_is_given_back(visit, host):
     for i in range(200):
         person.set("stroke", i % 2)
     assert used() - before < 20e6
+
+
+@pytest.fixture
+def own_machine(pages):
+    """Address of the page as `tfstyle app` serves it."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from tfstyle.serving.app import make_app
+
+    folder = pages / "app"
+    if not folder.exists():
+        shutil.copytree(pages / "page", folder)
+        index = folder / "index.html"
+        index.write_text(index.read_text().replace('"app": false', '"app": true'))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(make_app(folder), log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([[listener]]), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_python_paints_what_is_handed_over(visit, own_machine, monkeypatch):
+    def stylize(photograph, painting, size, callbacks):
+        assert callbacks.function(0.5, lambda: np.full((200, 300, 3), 0.5))
+        return Image.new("RGB", (size, 200), "blue")
+
+    monkeypatch.setattr("tfstyle.serving.app.stylize", stylize)
+    person = visit(own_machine)
+    person.open(("small.png", PICTURES["small.png"]))
+    person.page.click("#best")
+    person.page.wait_for_selector("#alert:not([hidden])")
+    assert "after a painting" in person.alert
+    painting = ("night.png", encoded(BRUSHWORK.resize((300, 200))))
+    person.after(person.page.set_input_files, "#paintings", upload(painting))
+    person.after(person.page.click, "#best")
+    assert person.page.inner_text("#status") == "Painted by Python."
+    assert person.painted()[5, 5].tolist() == [0, 0, 255, 255]
+
+
+def test_threads_are_used_where_they_may_be(visit, own_machine, host):
+    for address, build in ((own_machine, "threaded"), (host, "relaxed")):
+        person = visit(address)
+        names = "performance.getEntriesByType('resource').map((entry) => entry.name)"
+        assert f"{address}litert/{build}.wasm" in person.page.evaluate(names)
+        person.open(("small.png", PICTURES["small.png"]))
+        assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
+
+
+def test_twelve_megapixels_are_opened(person):
+    person.open(("huge.jpg", encoded(LAKE.resize((4000, 3000)), "JPEG")))
+    assert person.painted().shape[:2] == (768, 1024)
+    texts = person.page.locator("#size option").all_inner_texts()
+    assert texts[-1].startswith("4000 × 3000, full size, about")
