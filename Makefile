@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs page test-page clean
+.PHONY: demo test lint docs page test-page check-page clean
 
 demo: .venv/installed
 	$(BIN)/tfstyle demo -o demo.png
@@ -24,13 +24,17 @@ docs: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	$(BIN)/mkdocs build --quiet
 
-page: .venv/installed export/web/node_modules
-	cd export/web && npm run --silent check && npm run --silent build
+page: .venv/installed check-page
+	cd export/web && npm run --silent build
 	$(BIN)/python export/web/pack.py
 
 test-page: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[page-test]'
+	if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-page; fi
 	$(BIN)/python -m pytest --page tests/test_page.py
+
+check-page: export/web/node_modules
+	cd export/web && npm run --silent check
 
 export/web/node_modules: export/web/package-lock.json
 	cd export/web && npm ci --ignore-scripts --no-audit --no-fund

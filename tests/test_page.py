@@ -7,6 +7,7 @@ import http.server
 import io
 import shutil
 import socket
+import subprocess
 import threading
 import zipfile
 from pathlib import Path
@@ -466,7 +467,9 @@ def test_threads_are_used_where_they_may_be(visit, own_machine, host):
     for address, build in ((own_machine, "threaded"), (host, "relaxed")):
         person = visit(address)
         names = "performance.getEntriesByType('resource').map((entry) => entry.name)"
-        assert f"{address}litert/{build}.wasm" in person.page.evaluate(names)
+        assert f"{address}litert/{build}.wasm" in [
+            name.partition("?")[0] for name in person.page.evaluate(names)
+        ]
         person.open(("small.png", PICTURES["small.png"]))
         assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
 
@@ -476,3 +479,14 @@ def test_twelve_megapixels_are_opened(person):
     assert person.painted().shape[:2] == (768, 1024)
     texts = person.page.locator("#size option").all_inner_texts()
     assert texts[-1].startswith("4000 × 3000, full size, about")
+
+
+def test_the_page_that_ships_is_what_its_source_makes(tmp_path):
+    source = export_page.BUILT.parent
+    if not (source / "node_modules").is_dir() or shutil.which("node") is None:
+        pytest.skip("there is no Node here, or `npm ci` has not been run in export/web")
+    subprocess.run(["node", "build.mjs", tmp_path], cwd=source, check=True)
+    made = {path.relative_to(tmp_path).as_posix(): path for path in tmp_path.rglob("*.*")}
+    ships = export_page._built(alone=False)
+    assert made.keys() == ships.keys()
+    assert all(made[name].read_bytes() == data for name, data in ships.items())

@@ -16,7 +16,7 @@ from tfstyle.cli import train
 from tfstyle.cli.main import main
 from tfstyle.cli.stylize import parse
 from tfstyle.config import Recipe
-from tfstyle.export import page
+from tfstyle.export import page as export_page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,7 +77,7 @@ def test_tfstyle_commands_run(monkeypatch):
     monkeypatch.setattr("tfstyle.export.parity.SHIPPED_SIDES", (48,))
     monkeypatch.setattr("tfstyle.export.parity.RUN_SECONDS", 0)
     monkeypatch.setattr("tfstyle.export.parity.peak_memory_mb", lambda *_: 1.0)
-    monkeypatch.setattr("tfstyle.export.page._painters", functools.cache(page._painters))
+    monkeypatch.setattr("tfstyle.export.page._painters", functools.cache(export_page._painters))
     lines = dict.fromkeys(  # a line that stands on two pages runs once
         tuple(shlex.split(line, comments=True))
         for page in PAGES

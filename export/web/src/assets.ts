@@ -43,7 +43,7 @@ export async function asset(name: string): Promise<ArrayBuffer> {
     return new Response(stream).arrayBuffer();
   }
   if (alone) throw new Error(`The page lacks ${name}.`);
-  const response = await fetch(name);
+  const response = await fetch(`${name}?${catalog.version}`);
   if (!response.ok) throw new Error(`${name} is not on this host (${response.status}).`);
   return response.arrayBuffer();
 }

@@ -14,6 +14,8 @@ interface Studio {
   style: () => Point;
   settings: () => Settings;
   take: (picture: Named) => Promise<void>;
+  /** Is told when the camera goes on and off. */
+  live: (on: boolean) => void;
 }
 
 /** Let the camera's buttons work. */
@@ -36,6 +38,7 @@ export function beginCamera(studio: Studio): void {
     $("live").hidden = !on;
     $("frame").classList.toggle("live-view", on);
     toggle.setAttribute("aria-pressed", String(on));
+    studio.live(on);
   };
 
   const paintFrame = async (engine: Engine) => {

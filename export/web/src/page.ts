@@ -27,6 +27,7 @@ const photographs: Photograph[] = [];
 let shown: Photograph | null = null;
 let wanted = false; // a picture is to be painted
 let painting = false;
+let live = false; // the camera is on, and what it sees is painted instead
 let faces = 0; // changes with the photograph: thumbnails begin anew
 let count = 0;
 let preferred = FIRST_SIZE; // long side of what is painted
@@ -103,17 +104,19 @@ async function work(): Promise<void> {
 }
 
 function ready(photograph: Photograph | null): photograph is Photograph {
-  return wanted && photograph !== null && styling.hasStyle();
+  return wanted && !live && photograph !== null && styling.hasStyle();
 }
 
 async function paintShown(photograph: Photograph): Promise<void> {
   busy("Painting");
   const pixels = await paint(photograph);
   busy();
-  if (photograph !== shown) return;
+  if (photograph !== shown || live) return;
   showPainted(pixels);
   showSizes();
-  if (!wanted) tell(`Painted, ${pixels.width} × ${pixels.height} pixels.`);
+  if (wanted) return;
+  const seconds = pixels.took_ms ? `, in ${(pixels.took_ms / 1000).toFixed(2)} s` : "";
+  tell(`Painted, ${pixels.width} × ${pixels.height} pixels${seconds}.`);
 }
 
 function fail(error: unknown): void {
@@ -128,7 +131,7 @@ async function paintFaces(): Promise<void> {
   const round = faces;
   const working = await worker();
   for (const style of styling.styles) {
-    if (wanted || round !== faces || !shown) return;
+    if (wanted || live || round !== faces || !shown) return;
     if (style.tile.dataset.round === String(round)) continue;
     await working.load(style.model);
     const [height, width] = fitted(shown.sides, Math.min(FACE, Math.max(...shown.sides)));
@@ -170,8 +173,10 @@ function forget(photograph: Photograph): void {
 async function show(photograph: Photograph): Promise<void> {
   shown = photograph;
   faces++;
-  await showPhotograph(photograph.blob);
-  await open("face", await smaller(photograph));
+  await showPhotograph(photograph.blob, () => shown === photograph);
+  const face = await smaller(photograph);
+  if (shown !== photograph) return; // another one was chosen meanwhile
+  await open("face", face);
   showSizes();
   showShelf();
   await repaint();
@@ -282,8 +287,12 @@ async function saveResult(): Promise<void> {
     showPainted(await paint(photograph));
     return { name: photograph.name, blob: await painted(type) };
   };
-  await saveAll(photographs.length, (i) => one(photographs[i], i), styling.currentName());
-  busy();
+  painting = true; // nothing else is painted meanwhile
+  try {
+    await saveAll(photographs.length, (i) => one(photographs[i], i), styling.currentName());
+  } finally {
+    painting = false;
+  }
   tell(`${photographs.length} pictures are in the zip.`);
   if (shown) await show(shown);
 }
@@ -350,7 +359,16 @@ async function begin(): Promise<void> {
   );
   beginControls();
   styling.beginStyles(pick.paintings);
-  beginCamera({ worker, style: styling.current, settings, take: (blob) => addPhotographs([blob]) });
+  beginCamera({
+    worker,
+    style: styling.current,
+    settings,
+    take: (picture) => addPhotographs([picture]),
+    live: (on) => {
+      live = on;
+      if (!on && shown) show(shown).catch(fail);
+    },
+  });
   const sample = { name: "", blob: new Blob([await asset(catalog.photograph)]) };
   await showPhotograph(sample.blob);
   await addPhotographs([sample]);

@@ -9,8 +9,8 @@ const PATIENCE_MS = 400; // until it is said that something is being done
 const frame = $("frame");
 let timer = 0;
 
-/** Show a photograph. */
-export async function showPhotograph(source: Blob): Promise<void> {
+/** Show a photograph, if it is still wanted once it is decoded. */
+export async function showPhotograph(source: Blob, wanted = () => true): Promise<void> {
   const bitmap = await createImageBitmap(source);
   const long = Math.max(bitmap.width, bitmap.height);
   const scale = Math.min(1, SHOWN / long);
@@ -19,9 +19,11 @@ export async function showPhotograph(source: Blob): Promise<void> {
     resizeHeight: Math.max(1, Math.round(bitmap.height * scale)),
     resizeQuality: "high",
   });
-  draw(canvas("before"), small);
-  frame.style.setProperty("--ratio", String(bitmap.width / bitmap.height));
-  frame.classList.remove("painted");
+  if (wanted()) {
+    draw(canvas("before"), small);
+    frame.style.setProperty("--ratio", String(bitmap.width / bitmap.height));
+    frame.classList.remove("painted");
+  }
   bitmap.close();
   small.close();
 }

@@ -19,13 +19,15 @@ interface FetchEvent extends Event {
   respondWith: (response: Promise<Response>) => void;
 }
 
-const kept = `tfstyle ${self.location.search}`; // which changes with any file
+const version = self.location.search; // which changes with any file
+const kept = `tfstyle ${version}`;
 
 self.addEventListener("install", (event) => {
   (event as ExtendableEvent).waitUntil(
-    fetch("files.json")
+    fetch(`files.json${version}`)
       .then((response) => response.json())
-      .then((files: string[]) => caches.open(kept).then((cache) => cache.addAll(["./", ...files])))
+      .then((files: string[]) => ["./", ...files.map((file) => file + version)])
+      .then((files) => caches.open(kept).then((cache) => cache.addAll(files)))
       .then(() => self.skipWaiting()),
   );
 });
@@ -43,15 +45,21 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request, respondWith } = event as FetchEvent;
   if (request.method !== "GET") return;
-  respondWith.call(
-    event,
-    caches
-      .open(kept)
-      .then((cache) => cache.match(request, { ignoreSearch: true }))
-      .then((found) => found ?? fetch(request))
-      .then((response) => (request.mode === "navigate" ? isolated(response) : response)),
-  );
+  respondWith.call(event, request.mode === "navigate" ? page(request) : file(request));
 });
+
+/** The page as it is on its host now; as it was, where there is no connection. */
+async function page(request: Request): Promise<Response> {
+  const cache = await caches.open(kept);
+  const found = await fetch(request).catch(() => cache.match("./"));
+  return found ? isolated(found) : Response.error();
+}
+
+/** A file of this version is never another; those of others are not kept. */
+async function file(request: Request): Promise<Response> {
+  const cache = await caches.open(kept);
+  return (await cache.match(request)) ?? fetch(request);
+}
 
 /** Let a page use threads. */
 function isolated({ body, status, statusText, headers }: Response): Response {

@@ -20,6 +20,9 @@ declare const self: {
   };
 };
 
+const KEPT = 1_000_000; // pixels of a photograph that stays decoded while another is painted
+
+const files = new Map<string, Blob>();
 const photos = new Map<string, Photo>();
 const models = new Map<string, "style_weights" | "code" | null>();
 let painter: Painter;
@@ -59,21 +62,22 @@ const answers: {
   },
 
   async open({ photo, source }) {
-    const opened = await read(source);
-    photos.set(photo, opened);
+    const opened = keep(photo, await read(source));
+    if (source instanceof Blob) files.set(photo, source);
     last = null;
     const [height, width] = opened.sides;
     return { height, width };
   },
 
   async close({ photo }) {
+    files.delete(photo);
     photos.delete(photo);
     last = null;
     return null;
   },
 
-  encode({ photo, model }) {
-    return encode(found(photo), model, CODE_SIDE);
+  async encode({ photo, model }) {
+    return encode(await found(photo), model, CODE_SIDE);
   },
 
   paint,
@@ -83,7 +87,7 @@ async function paint(job: PaintJob, progress: (share: number) => void): Promise<
   const { height, width, settings } = job;
   const size = [job.photo, height, width].join();
   if (last?.size !== size) {
-    const photo = resized(found(job.photo), [height, width]);
+    const photo = resized(await found(job.photo), [height, width]);
     last = { size, photo, own: new Map(), look: "", painted: null };
   }
   const { photo, own } = last;
@@ -124,9 +128,21 @@ function encode(photo: Photo, model: string, size: number): Promise<number[]> {
   return painter.encode(model, resize(photo.rgb, photo.sides, sides), sides);
 }
 
-function found(name: string): Photo {
+/** Return a photograph, decoded again where another one took its place. */
+async function found(name: string): Promise<Photo> {
   const photo = photos.get(name);
-  if (!photo) throw new Error(`There is no photograph ${name}.`);
+  if (photo) return photo;
+  const file = files.get(name);
+  if (!file) throw new Error(`There is no photograph ${name}.`);
+  return keep(name, await read(file));
+}
+
+/** Keep a photograph decoded, and of the others the small ones. */
+function keep(name: string, photo: Photo): Photo {
+  for (const [other, { sides }] of photos) {
+    if (sides[0] * sides[1] > KEPT) photos.delete(other);
+  }
+  photos.set(name, photo);
   return photo;
 }
 
