@@ -64,14 +64,14 @@ def _listen(port):
 
 def _page(styles):
     """Return the folder of the page with some styles, made when they are first asked for."""
-    with flags.extra("litert"):
+    load_tensorflow()
+    with flags.extra("app"):
         from tfstyle.export import page
 
     styles = list(styles) or page.all_styles()
     folder = _cache() / f"page-{page.fingerprint(styles)}"
     if not (folder / "index.html").is_file():
         print("preparing the styles, once; this takes a minute", file=sys.stderr)
-        load_tensorflow()
         folder.mkdir(parents=True, exist_ok=True)
         with native_stderr_hidden():
             page.publish_page(styles, folder, app=True)
