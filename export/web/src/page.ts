@@ -3,7 +3,7 @@
 import { askPython, hangUp } from "./app";
 import { alone, asset, catalog } from "./assets";
 import { beginCamera } from "./camera";
-import { $, alarm, button, input, select, tell } from "./dom";
+import { $, alarm, button, draw, input, select, tell } from "./dom";
 import { Cancelled, Engine } from "./engine";
 import { beginFiles, copy, type Named, save, saveAll, share, stem } from "./files";
 import type { Pixels, Settings } from "./messages";
@@ -19,6 +19,7 @@ const FACE = 256; // long side at which thumbnails are painted
 interface Photograph extends Named {
   key: string;
   sides: Sides;
+  tile: HTMLButtonElement;
 }
 
 let engine: Promise<Engine> | null = null;
@@ -150,7 +151,8 @@ async function addPhotographs(files: Named[]): Promise<void> {
     const key = `photo ${++count}`;
     try {
       const sides = await open(key, blob);
-      const photograph = { key, name, blob, sides };
+      const photograph = { key, name, blob, sides, tile: tileOf({ name, blob }) };
+      photograph.tile.onclick = () => show(photograph).catch(fail);
       first ??= photograph;
       if (photographs[0]?.name === "") forget(photographs[0]); // the sample
       photographs.push(photograph);
@@ -217,28 +219,25 @@ function showSizes(): void {
 }
 
 function showShelf(): void {
-  const shelf = $("shelf");
-  shelf.hidden = photographs.length < 2;
-  shelf.replaceChildren(
-    ...photographs.map((photograph) => {
-      const choose = document.createElement("button");
-      choose.type = "button";
-      choose.setAttribute("aria-label", photograph.name);
-      choose.setAttribute("aria-pressed", String(photograph === shown));
-      const face = document.createElement("canvas");
-      choose.append(face);
-      createImageBitmap(photograph.blob, { resizeHeight: 128, resizeQuality: "medium" })
-        .then((bitmap) => {
-          face.width = bitmap.width;
-          face.height = bitmap.height;
-          face.getContext("2d")?.drawImage(bitmap, 0, 0);
-        })
-        .catch(fail);
-      choose.onclick = () => show(photograph).catch(fail);
-      return choose;
-    }),
-  );
+  $("shelf").hidden = photographs.length < 2;
+  $("shelf").replaceChildren(...photographs.map(({ tile }) => tile));
+  for (const photograph of photographs) {
+    photograph.tile.setAttribute("aria-pressed", String(photograph === shown));
+  }
   button("save").textContent = photographs.length > 1 ? "Download all" : "Download";
+}
+
+/** Return a button with a photograph on it. */
+function tileOf({ name, blob }: Named): HTMLButtonElement {
+  const tile = document.createElement("button");
+  tile.type = "button";
+  tile.setAttribute("aria-label", name);
+  const face = document.createElement("canvas");
+  tile.append(face);
+  createImageBitmap(blob, { resizeHeight: 128, resizeQuality: "medium" })
+    .then((bitmap) => draw(face, bitmap))
+    .catch(fail);
+  return tile;
 }
 
 /** Read paintings, and paint in the style of the first. */
