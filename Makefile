@@ -2,11 +2,13 @@
 # make test   run the tests
 # make lint   check style
 # make docs   build the site in site/
+# make page   build the page for browsers that ships in export/web/built; needs Node 20
+# make test-page   use that page as a person would, in Chromium
 # Each makes .venv first where there is none. PYTHON picks the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs page test-page check-page clean
 
 demo: .venv/installed
 	$(BIN)/tfstyle demo -o demo.png
@@ -21,6 +23,22 @@ lint: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	$(BIN)/mkdocs build --quiet
+
+page: .venv/installed check-page
+	cd export/web && npm run --silent build
+	$(BIN)/python export/web/pack.py
+
+test-page: .venv/installed
+	$(BIN)/python -m pip install --quiet -e '.[page-test]'
+	if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-page; fi
+	$(BIN)/python -m pytest --page tests/test_page.py
+
+check-page: export/web/node_modules
+	cd export/web && npm run --silent check
+
+export/web/node_modules: export/web/package-lock.json
+	cd export/web && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
 
 # min-tfs-client brings a `tensorflow` of its own, kserve pins what others need newer: they go aside,
 # where their tests find them.

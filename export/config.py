@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from tfstyle.pictures import MIN_SIDE
 
-Format = Literal["saved-model", "litert", "android", "onnx"]
+Format = Literal["saved-model", "litert", "android", "onnx", "web"]
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 Encoding = Literal["jpeg", "png"]
 
@@ -28,14 +28,15 @@ class ExportConfig:
 
     format: Format = "saved-model"
     """A versioned folder for TensorFlow Serving, a file for LiteRT, a folder of assets for an
-    Android app, or a file in ONNX."""
+    Android app, a file in ONNX, or a page for browsers: a folder for any host, or one .html file
+    that opens by itself."""
     style: str | None = None
     """Which style of a network of several to freeze in. None: the first."""
     all_styles: bool = False
     """Keep all styles of a network of several, and an input `style_weights`."""
     precision: Precision | None = None
     """For LiteRT: "float16", half the file; "dynamic", weights in 8 bits; "int8", convolutions in 8
-    bits but for the first and the last. None: float32, float16 for Android."""
+    bits but for the first and the last. None: float32, float16 for Android and the page."""
     size: int | str | None = None
     """For LiteRT: fixed side in pixels, or HEIGHTxWIDTH; GPUs need one. None: any size; 256 and
     512 for Android."""
@@ -50,12 +51,15 @@ class ExportConfig:
             self._check(field, getattr(self, field) in get_args(choices), get_args(choices))
         served = self.format in ("saved-model", "onnx")
         precisions = ("float32",) if served else get_args(Precision)
+        if self.format == "web":
+            precisions = ("float32", "float16")
         self._check("precision", self.chosen_precision in precisions, precisions)
         if self.all_styles and (self.style is not None or self.format == "android"):
             raise ValueError("`all_styles` goes neither with `style` nor with format 'android'.")
-        if served and self.size is not None:
+        if self.size is not None and (served or self.format == "web"):
             raise ValueError(
-                "A SavedModel takes pictures of any size, as ONNX does: `size` is for LiteRT."
+                "A SavedModel takes pictures of any size, as ONNX and the page do: `size` is for "
+                "LiteRT."
             )
         if self.sides and min(self.sides) < MIN_SIDE:
             raise ValueError(f"`size` must be at least {MIN_SIDE} px. Received: size={self.size}.")
@@ -74,7 +78,7 @@ class ExportConfig:
     @property
     def chosen_precision(self):
         """The precision, or what the format has by default."""
-        return self.precision or ("float16" if self.format == "android" else "float32")
+        return self.precision or ("float16" if self.format in ("android", "web") else "float32")
 
     @property
     def sides(self):

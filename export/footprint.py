@@ -14,7 +14,7 @@ def peak():
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 path, signature = sys.argv[1:3]
-height, width, styles, code = map(int, sys.argv[3:])
+height, width, styles, code, moments = map(int, sys.argv[3:])
 inputs = {"image": np.full((1, height, width, 3), 0.5, np.float32)}
 if styles:
     inputs["style_weights"] = np.eye(1, styles, dtype=np.float32)
@@ -22,6 +22,9 @@ if code and path.endswith(".tflite"):
     inputs["code"] = np.eye(1, code, dtype=np.float32)[None, None]
 elif code:
     inputs["painting"] = inputs["image"]
+if moments:
+    inputs["moments"] = np.zeros((1, 1, 1, moments), np.float32)
+    inputs["own"] = np.ones((1, 1, 1, 1), np.float32)
 if path.endswith(".tflite"):
     from ai_edge_litert.interpreter import Interpreter
     before = peak()
@@ -52,9 +55,9 @@ def peak_memory_mb(painter, height, width):
     """
     multiple = painter.metadata["multiple"]
     sides = (str(side + -side % multiple) for side in (height, width))
-    styles, code = (str(painter.metadata.get(key) or 0) for key in ("style_weights", "code"))
+    more = (str(painter.metadata.get(key) or 0) for key in ("style_weights", "code", "moments"))
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(painter.path), painter.signature, *sides, styles, code],
+        [sys.executable, "-c", SCRIPT, str(painter.path), painter.signature, *sides, *more],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,

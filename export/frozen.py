@@ -5,6 +5,7 @@ import base64
 import numpy as np
 from keras import ops
 
+from tfstyle.export.moments import moments_size
 from tfstyle.networks import AnyNet
 from tfstyle.version import __version__
 
@@ -105,7 +106,7 @@ def describe(frozen, config):
     picture = {"dtype": "float32", "layout": "NHWC", "channels": "RGB", "range": [0, 1]}
     return {
         "tfstyle": __version__,
-        "format": "litert" if config.format == "android" else config.format,
+        "format": "litert" if config.format in ("android", "web") else config.format,
         "precision": config.chosen_precision,
         "architecture": type(frozen).__name__,
         "image": picture,
@@ -113,6 +114,7 @@ def describe(frozen, config):
         "style_weights": frozen.num_styles if takes == "style_weights" else None,
         "painting": picture if takes == "painting" else None,
         "code": frozen.num_styles if takes == "painting" else None,
+        "moments": moments_size(frozen) if config.format == "web" else None,
         "size": list(config.sides) if config.sides else None,
         "multiple": frozen.multiple,
         "styles": [

@@ -47,10 +47,13 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
     returns `code`. Its weights are in float16 where this one's are in 8 bits: it runs once for each
     painting, and its errors would be seen in every picture.
 
+    A file of format "web" has two inputs more, `moments` and `own`, and an output `used`, so that
+    large pictures are painted in pieces: `tfstyle.export.moments` has them.
+
     Args:
         network: `tfstyle.networks.Generator`.
         path: Path to write to, `.tflite`.
-        config: `ExportConfig` of format "litert" or "android".
+        config: `ExportConfig` of format "litert", "android" or "web".
         calibration: Photographs, files or folders, that the ranges of int8 are taken from.
             Default: pieces of the pictures that ship with the package.
         check: Function that is called with the path of what was written before it gets its name;
@@ -186,6 +189,9 @@ class LiteRTPainter:
         elif count := self.metadata["style_weights"]:
             weights = np.eye(1, count) if style is None else np.asarray(style)
             inputs["style_weights"] = np.float32(weights).reshape(1, count)
+        if count := self.metadata.get("moments"):
+            inputs["moments"] = np.zeros((1, 1, 1, count), np.float32)
+            inputs["own"] = np.ones((1, 1, 1, 1), np.float32)
         return self._run(**inputs)["stylized"][0, :height, :width]
 
 
@@ -242,6 +248,7 @@ def _convert(frozen, config, calibration):
     import tensorflow as tf
 
     from tfstyle.export.frozen import equalize_channels, style_input
+    from tfstyle.export.moments import moments_size, paint_with_moments
 
     sides, takes = config.sides or (None, None), style_input(frozen)
     given = {"image": tf.TensorSpec([1, *sides, 3], tf.float32)}
@@ -250,10 +257,16 @@ def _convert(frozen, config, calibration):
     elif takes == "painting":
         given["code"] = tf.TensorSpec([1, 1, 1, frozen.num_styles], tf.float32)
     points = list(given)[1:]  # the name of what says how to paint, if anything does
+    if config.format == "web":
+        given["moments"] = tf.TensorSpec([1, 1, 1, moments_size(frozen)], tf.float32)
+        given["own"] = tf.TensorSpec([1, 1, 1, 1], tf.float32)
 
-    def stylize(image, **point):
-        (point,) = [tf.reshape(x, [1, frozen.num_styles]) for x in point.values()] or [None]
-        return {"stylized": tf.clip_by_value(frozen.paint(image, point), 0, 1)}
+    def stylize(image, **given):
+        (point,) = [tf.reshape(given[x], [1, frozen.num_styles]) for x in points] or [None]
+        if "moments" not in given:
+            return {"stylized": tf.clip_by_value(frozen.paint(image, point), 0, 1)}
+        stylized, used = paint_with_moments(frozen, image, point, given["moments"], given["own"])
+        return {"stylized": tf.clip_by_value(stylized, 0, 1), "used": used}
 
     examples = ()
     if config.chosen_precision == "int8":

@@ -36,14 +36,18 @@ if importlib.util.find_spec("tfstyle.cli") is None:
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--page", action="store_true", help="run the tests that need a browser, too")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--slow"):
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="runs for minutes; give --slow to run it"))
+    reasons = {"slow": "runs for minutes", "page": "needs a browser"}
+    for kind, reason in reasons.items():
+        if config.getoption(kind):
+            continue
+        skip = pytest.mark.skip(reason=f"{reason}; give --{kind} to run it")
+        for item in items:
+            if item.get_closest_marker(kind):  # not its keywords: folders' names are among them
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

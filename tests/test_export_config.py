@@ -8,9 +8,9 @@ from tfstyle.export.config import ExportConfig
 def test_config_has_a_precision_for_each_format():
     chosen = {
         format: ExportConfig(format=format).chosen_precision
-        for format in ("saved-model", "litert", "android")
+        for format in ("saved-model", "litert", "android", "web")
     }
-    assert chosen == {"saved-model": "float32", "litert": "float32", "android": "float16"}
+    assert [*chosen.values()] == ["float32", "float32", "float16", "float16"]
     assert ExportConfig(format="android", precision="int8").chosen_precision == "int8"
 
 
@@ -25,7 +25,12 @@ def test_config_reads_sizes(size, sides):
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"format": "coreml"}, r"must be one of \('saved-model', 'litert', 'android', 'onnx'\)"),
+        (
+            {"format": "coreml"},
+            r"must be one of \('saved-model', .*'onnx', 'web'\)",
+        ),
+        ({"format": "web", "precision": "int8"}, r"one of \('float32', 'float16'\) with format"),
+        ({"format": "web", "size": 512}, "as ONNX and the page do: `size` is for LiteRT"),
         ({"format": "onnx", "precision": "int8"}, r"one of \('float32',\) with format 'onnx'"),
         ({"encoding": "gif"}, r"`encoding` must be one of \('jpeg', 'png'\)"),
         ({"precision": "int8"}, r"`precision` must be one of \('float32',\) with format 'saved-"),

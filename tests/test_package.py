@@ -76,10 +76,10 @@ def floor_of(name):
         "painting": "sizes zoo hub instant inspection regions together doors films",
         "batch": "places looks painter flow",
         "training": "devices data gallery run watching any_style feed_forward",
-        "export": "config picture_headers frozen report calibration signatures warmup saved_model "
-        "litert onnx footprint parity publishing",
+        "export": "config picture_headers moments frozen report calibration signatures warmup "
+        "saved_model litert onnx footprint parity publishing page",
         "serving": "status config access metrics wire catalog client servable batching models "
-        "predictor json_tensors grpc_service rest server deployment",
+        "predictor json_tensors grpc_service rest server deployment app",
     }
     room, _, module = name.removeprefix("tfstyle.").partition(".")
     modules = rooms.get(room, "").split()
@@ -119,4 +119,5 @@ def test_an_installed_wheel_holds_one_top_level_package(tmp_path):
     assert top == {"tfstyle", "bin"}
     assert (tmp_path / "tfstyle/cli/main.py").is_file()
     assert (tmp_path / "tfstyle/pictures/lake.jpg").is_file()
+    assert (tmp_path / "tfstyle/export/web/built/litert.tar.xz").is_file()
     assert (tmp_path / "tfstyle/serving/templates/kubernetes.yaml").is_file()

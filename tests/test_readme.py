@@ -1,6 +1,7 @@
 """What a reader copies from README and pages runs, on small pictures and a tiny loss network; links
 lead somewhere."""
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -16,6 +17,7 @@ from tfstyle.cli import train
 from tfstyle.cli.main import main
 from tfstyle.cli.stylize import parse
 from tfstyle.config import Recipe
+from tfstyle.export import page as export_page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,6 +78,7 @@ def test_tfstyle_commands_run(monkeypatch):
     monkeypatch.setattr("tfstyle.export.parity.SHIPPED_SIDES", (48,))
     monkeypatch.setattr("tfstyle.export.parity.RUN_SECONDS", 0)
     monkeypatch.setattr("tfstyle.export.parity.peak_memory_mb", lambda *_: 1.0)
+    monkeypatch.setattr("tfstyle.export.page._painters", functools.cache(export_page._painters))
     lines = dict.fromkeys(  # a line that stands on two pages runs once
         tuple(shlex.split(line, comments=True))
         for page in PAGES

@@ -98,6 +98,32 @@ class _ByScale(keras.callbacks.Callback):
         if self.model.stop_training:
             self.scale = 0
 
+    def share(self, step):
+        """Return how much of a run is done after a step of this scale, from 0 to 1."""
+        areas = [scale**2 for scale in self.model.recipe.scales]
+        done = sum(areas[: self.scale - 1]) + areas[self.scale - 1] * step / self.params["steps"]
+        return done / sum(areas)
+
+
+class Watch(_ByScale):
+    """Call a function at most once a second, which may end the run; what it did is kept.
+
+    Args:
+        function: Is called with the share of the run that is done, from 0 to 1, and a function that
+            returns the picture so far, a float array; returns whether to go on.
+    """
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self._called = function, -math.inf
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() - self._called < 1:
+            return
+        self._called = time.monotonic()
+        if not self.function(self.share(batch + 1), self.model.stylizer.read):
+            self.model.stop_training = True
+
 
 class Progress(_ByScale):
     """Print a line that counts steps, with losses, steps per second and time left.
@@ -132,10 +158,7 @@ class Progress(_ByScale):
             f"style {float(logs['style_loss']):.3g})"
         )
         if step > 1:
-            areas = [scale**2 for scale in self.model.recipe.scales]
-            done = sum(areas[: self.scale - 1]) + areas[self.scale - 1] * step / steps
-            share = done / sum(areas)
-            left = (now - self._started) * (1 / share - 1)
+            left = (now - self._started) * (1 / self.share(step) - 1)
             speed = (step - 1) / max(now - self._traced, 1e-9)
             text += f"  {speed:.2f} steps/s  {clock(left)} left"
         self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")

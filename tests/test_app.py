@@ -1,0 +1,155 @@
+"""The page with Python behind it: who may ask, lines on the way, hanging up."""
+
+import base64
+import http.client
+import io
+import json
+import socket
+import threading
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from tfstyle.cli import app as cli
+from tfstyle.cli.main import main
+from tfstyle.export import page
+from tfstyle.serving import app
+
+
+def encoded(color):
+    file = io.BytesIO()
+    Image.new("RGB", (32, 24), color).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+ASKED = {"photograph": encoded("white"), "painting": encoded("red"), "size": 32}
+
+
+@pytest.fixture
+def served(tmp_path):
+    """Port of the application, with a page in it."""
+    (tmp_path / "index.html").write_text("the page")
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app.make_app(tmp_path), log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([[listener]]), daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+
+
+def ask(port, method="POST", path="/optimize", body=None, **headers):
+    """Return the answer to a request as the page sends it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    own = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"}
+    body = json.dumps(ASKED if body is None else body) if method == "POST" else None
+    connection.request(method, path, body, own | headers)
+    return connection.getresponse()
+
+
+def test_the_page_may_use_threads(served):
+    answer = ask(served, "GET", "/")
+    assert answer.read() == b"the page"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+
+
+def test_lines_tell_how_far_it_is_and_end_with_the_picture(served, monkeypatch):
+    def stylize(photograph, painting, size, callbacks):
+        assert Image.open(io.BytesIO(painting)).getpixel((0, 0)) == (255, 0, 0)
+        assert callbacks.function(0.5, lambda: np.full((24, size, 3), 0.5))
+        return Image.new("RGB", (size, 24), "blue")
+
+    monkeypatch.setattr(app, "stylize", stylize)
+    half, whole = (json.loads(line) for line in ask(served).read().splitlines())
+    assert (half["share"], whole["share"]) == (0.5, 1)
+    for line, kind, color in ((half, "JPEG", (128, 128, 128)), (whole, "PNG", (0, 0, 255))):
+        picture = Image.open(io.BytesIO(base64.b64decode(line["picture"])))
+        assert (picture.format, picture.getpixel((5, 5))) == (kind, color)
+
+
+def test_who_hangs_up_ends_the_painting_and_the_next_may_ask(served, monkeypatch, wait_until):
+    ended, begun = threading.Event(), threading.Event()
+
+    def stylize(photograph, painting, size, callbacks):
+        begun.set()
+        wait_until(lambda: not callbacks.function(0.1, lambda: np.zeros((24, 32, 3))))
+        ended.set()
+        return Image.new("RGB", (32, 24))
+
+    monkeypatch.setattr(app, "stylize", stylize)
+    answer = ask(served)
+    assert begun.wait(10)
+    assert ask(served).status == 409
+    answer.close()
+    assert ended.wait(10)
+    monkeypatch.setattr(app, "stylize", lambda *_, **__: Image.new("RGB", (32, 24)))
+    wait_until(lambda: b"picture" in ask(served).read())
+
+
+def test_what_goes_wrong_is_told_in_a_line(served):
+    answer = ask(served, body=ASKED | {"painting": base64.b64encode(b"none").decode()})
+    (line,) = answer.read().splitlines()
+    assert "picture" in json.loads(line)["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"Origin": "https://example.org"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "example.org", "Origin": "http://example.org"}, 400),
+        ({"body": {"size": 3}}, 400),
+        ({"body": ASKED | {"painting": "*"}}, 400),
+        ({"body": ASKED | {"size": None}}, 400),
+        ({"body": []}, 400),
+    ],
+)
+def test_others_are_turned_away(served, change, status):
+    assert ask(served, **change).status == status
+
+
+def test_a_huge_request_is_not_read(served):
+    connection = http.client.HTTPConnection("127.0.0.1", served, timeout=20)
+    connection.putrequest("POST", "/optimize")
+    connection.putheader("Origin", f"http://127.0.0.1:{served}")
+    connection.putheader("Content-Length", str(app.MAX_BODY + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+
+
+def test_the_command_serves_a_page_that_it_made_once(tmp_path, monkeypatch, capsys):
+    made, opened = [], []
+
+    def publish_page(styles, folder, app):
+        made.append((styles, app))
+        (folder / "index.html").write_text("the page")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(page, "publish_page", publish_page)
+    monkeypatch.setattr(cli.webbrowser, "open", opened.append)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: sockets[0].close())
+    for _ in range(2):
+        assert main(["app", "wave", "any", "--port", "0"]) == 0
+    assert made == [(["wave", "any"], True)]
+    assert opened[0].startswith("http://127.0.0.1:")
+    assert "the page is at http://127.0.0.1:" in capsys.readouterr().out
+    assert main(["app", "wave", "--port", "0", "--no-browser"]) == 0
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [("nonsense", "`style` must be one of"), ("--port 70000", "`port` must be 0 to 65535")],
+)
+def test_the_command_refuses(capsys, arguments, text):
+    assert main(["app", *arguments.split()]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["app", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot be had" in capsys.readouterr().err

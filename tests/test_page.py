@@ -1,0 +1,492 @@
+"""The page as a person uses it, in a real browser. `make test-page` runs these; they need Chromium
+and the packages `playwright` and `axe-playwright-python`."""
+
+import base64
+import functools
+import http.server
+import io
+import shutil
+import socket
+import subprocess
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfstyle
+from tfstyle.export import page as export_page
+from tfstyle.export import parity
+from tfstyle.export.page import publish_page
+
+pytestmark = pytest.mark.page
+
+STYLES = ("wave", "mauclair", "edtaonisl", "any")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Folder with the page as a folder, `page`, and as a file, `page.html`."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "SHIPPED_SIDES", (64,))
+        patch.setattr(parity, "RUN_SECONDS", 0)
+        patch.setattr(parity, "peak_memory_mb", lambda *_: 1.0)
+        patch.setattr(export_page, "_painters", functools.cache(export_page._painters))
+        for output in (folder / "page", folder / "page.html"):
+            publish_page(STYLES, output)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=path, args=FLAGS.split(), timeout=60_000
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def host(pages):
+    """Address of a plain static host of the folder."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=pages / "page")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class Person:
+    """Somebody who uses the page."""
+
+    def __init__(self, page, address):
+        self.page, self.faults = page, []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda m: m.type == "error" and self.faults.append(m.text))
+        page.goto(address)
+        self.wait()
+
+    def wait(self):
+        done = "#status:has-text('Painted'), #alert:not([hidden])"
+        self.page.wait_for_selector(done, timeout=60_000)
+
+    def after(self, act, *given, **options):
+        """Do something, and wait until the picture is painted again."""
+        self.page.evaluate("document.getElementById('status').textContent = ''")
+        act(*given, **options)
+        self.wait()
+
+    def open(self, *files):
+        self.after(self.page.set_input_files, "#photographs", [*map(upload, files)])
+
+    def choose(self, title):
+        self.after(self.page.click, f"#styles button:has-text('{title}')")
+
+    def set(self, name, value):
+        self.after(self.page.fill, f"#{name}", str(value))
+
+    @property
+    def chosen(self):
+        return self.page.locator("#styles [aria-pressed=true]").all_inner_texts()
+
+    @property
+    def alert(self):
+        return self.page.inner_text("#alert") if self.page.is_visible("#alert") else ""
+
+    def painted(self):
+        """Return the pixels of the painted picture, RGBA."""
+        return self.pixels("after")
+
+    def pixels(self, canvas):
+        url = self.page.evaluate(f"document.getElementById('{canvas}').toDataURL()")
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+
+
+def upload(file):
+    if not isinstance(file, tuple):
+        return file
+    name, data = file
+    return {"name": name, "mimeType": "image/*", "buffer": data}
+
+
+@pytest.fixture
+def visit(browser):
+    """Function that opens the page at an address, with options of Playwright's contexts."""
+    contexts = []
+
+    def open_page(address, **options):
+        contexts.append(browser.new_context(**options))
+        return Person(contexts[-1].new_page(), str(address))
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def person(visit, pages):
+    """Somebody who opened the one file by a double click."""
+    return visit((pages / "page.html").as_uri())
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+LAKE = Image.open(export_page.PICTURES / "lake.jpg")
+BRUSHWORK = Image.open(export_page.PICTURES / "brushwork.jpg")
+EXIF = Image.Exif()
+EXIF[0x0112] = 6  # to be turned by a quarter
+
+SMALL = LAKE.resize((300, 200))
+CLEAR = SMALL.copy()
+CLEAR.putalpha(Image.radial_gradient("L").resize(SMALL.size))
+PICTURES = {
+    "small.png": encoded(SMALL),
+    "odd.png": encoded(LAKE.crop((100, 90, 379, 328))),
+    "wide.png": encoded(LAKE.crop((0, 300, 900, 361))),
+    "tall.png": encoded(LAKE.crop((300, 10, 353, 610))),
+    "tiny.png": encoded(LAKE.resize((17, 16))),
+    "grey.png": encoded(SMALL.convert("L")),
+    "clear.png": encoded(CLEAR),
+    "photo.jpg": encoded(SMALL, "JPEG", quality=92),
+    "turned.jpg": encoded(SMALL, "JPEG", quality=92, exif=EXIF),
+    "photo.webp": encoded(SMALL, "WEBP", lossless=True),
+}
+
+
+def difference(painted, exact):
+    """Return the largest difference in 1/255, both seen on white."""
+    assert painted.shape[:2] == exact.size[::-1]
+    painted, exact = (
+        Image.alpha_composite(Image.new("RGBA", exact.size, "white"), image.convert("RGBA"))
+        for image in (Image.fromarray(painted), exact)
+    )
+    return np.abs(np.asarray(painted, int) - np.asarray(exact, int)).max()
+
+
+def test_ten_pictures_come_out_as_from_python(person):
+    found = {}
+    for name, data in PICTURES.items():
+        person.open((name, data))
+        found[name] = difference(person.painted(), tfstyle.stylize(data, "wave"))
+    clear = found.pop("clear.png")  # a canvas rounds the colors of what is transparent
+    assert max(found.values()) <= 2, found
+    assert clear <= 5
+    assert not person.faults
+
+
+def test_any_painting_comes_out_as_from_python(person):
+    person.open(("small.png", PICTURES["small.png"]))
+    painting = encoded(BRUSHWORK.resize((700, 460)))
+    person.after(person.page.set_input_files, "#paintings", upload(("My night.png", painting)))
+    assert person.chosen == ["My night"]
+    exact = tfstyle.stylize(PICTURES["small.png"], painting, "instant")
+    assert difference(person.painted(), exact) <= 2
+    person.set("strength", 60)
+    exact = tfstyle.stylize(PICTURES["small.png"], painting, "instant", strength=0.6)
+    assert difference(person.painted(), exact) <= 2
+
+
+def test_controls_do_what_flags_do(person):
+    person.open(("lake.png", encoded(LAKE)))
+    person.after(person.page.select_option, "#size", "512")
+    person.set("strength", 40)
+    person.set("stroke", 5)
+    assert person.page.inner_text("#stroke-out") == "2×"
+    person.after(person.page.check, "#colors")
+    exact = tfstyle.stylize(
+        encoded(LAKE), "wave", size=512, strength=0.4, stroke_size=2.0, color="content"
+    )
+    assert difference(person.painted(), exact) <= 2
+
+
+def test_styles_mix_on_a_pad(visit, host):
+    person = visit(host)
+    person.open(("small.png", PICTURES["small.png"]))
+    person.page.check("#mix")
+    person.choose("Edtaonisl")
+    knob = person.page.get_by_role("slider", name="Mixture")
+    assert knob.get_attribute("aria-valuetext") == "Mauclair 50 %, Edtaonisl 50 %"
+    exact = tfstyle.stylize(PICTURES["small.png"], "mauclair", style_weights=[0, 0, 0.5, 0.5, 0])
+    assert difference(person.painted(), exact) <= 2
+    for _ in range(20):
+        knob.press("ArrowRight")
+    person.after(knob.press, "ArrowRight")
+    assert knob.get_attribute("aria-valuetext") == "Mauclair 0 %, Edtaonisl 100 %"
+    assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "edtaonisl")) <= 2
+    box = person.page.locator(".field").bounding_box()
+    person.after(person.page.mouse.click, box["x"] + 2, box["y"] + box["height"] / 2)
+    assert knob.get_attribute("aria-valuetext") == "Mauclair 100 %, Edtaonisl 0 %"
+    assert person.page.is_disabled("#styles button:has-text('Wave')")
+
+
+def test_large_pictures_are_painted_in_pieces(person):
+    large = LAKE.resize((2600, 1700), Image.Resampling.BICUBIC)
+    data = encoded(large, "JPEG", quality=95)
+    person.open(("large.jpg", data))
+    assert person.painted().shape[:2] == (670, 1024)  # until somebody wants more
+    options = person.page.locator("#size option").all_inner_texts()
+    assert options[-1].startswith("2600 × 1700, full size, about")
+    person.after(person.page.select_option, "#size", "2600")
+    painted = person.painted()[..., :3].astype(float)
+    error = painted - np.asarray(tfstyle.stylize(data, "wave"), float)
+    assert np.abs(error).mean() < 3
+    seams = np.abs(np.diff(error, axis=1)).mean((0, 2))
+    assert seams[767] < 1.3 * np.median(seams)  # where pieces meet
+
+
+def test_pictures_are_downloaded_as_they_are_shown(person):
+    person.open(("my cat.png", PICTURES["small.png"]))
+    exact = tfstyle.stylize(PICTURES["small.png"], "wave")
+    for kind, tolerance in (("png", 2), ("jpeg", 80)):
+        person.page.select_option("#format", kind)
+        with person.page.expect_download() as download:
+            person.page.click("#save")
+        file = download.value
+        assert file.suggested_filename == f"my cat-wave.{kind.replace('e', '')}"
+        assert difference(np.asarray(Image.open(file.path())), exact) <= tolerance
+
+
+def test_several_photographs_become_a_zip(person):
+    person.open(("a.png", PICTURES["small.png"]), ("b.png", PICTURES["odd.png"]))
+    shelf = person.page.locator("#shelf button")
+    assert shelf.count() == 2
+    person.after(shelf.nth(1).click)
+    assert person.painted().shape[:2] == (238, 279)
+    with person.page.expect_download() as download:
+        person.page.click("#save")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.namelist() == ["a-wave.png", "b-wave.png"]
+        second = np.asarray(Image.open(archive.open("b-wave.png")))
+    assert difference(second, tfstyle.stylize(PICTURES["odd.png"], "wave")) <= 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no picture", PICTURES["photo.jpg"][:90], encoded(Image.new("RGB", (40, 5)))],
+    ids=["empty", "text", "cut", "flat"],
+)
+def test_what_is_no_picture_is_told_in_words(person, data):
+    person.open(("broken.jpg", data))
+    assert person.alert.startswith("broken.jpg: ")
+    assert "picture" in person.alert
+    person.open(("small.png", PICTURES["small.png"]))
+    assert person.alert == ""
+    assert person.painted().shape[:2] == (200, 300)
+
+
+def test_pictures_are_dropped_and_pasted(person):
+    make = """([data, name]) => {
+        const transfer = new DataTransfer();
+        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, { type: "image/png" }));
+        return transfer;
+    }"""
+
+    def give(name, kind, target):
+        data = base64.b64encode(PICTURES[name]).decode()
+        transfer = person.page.evaluate_handle(make, [data, name])
+        key = "clipboardData" if kind == "paste" else "dataTransfer"
+        event = """([transfer, kind, key, target]) => {
+            const options = { bubbles: true, cancelable: true, [key]: transfer };
+            const Kind = kind === "paste" ? ClipboardEvent : DragEvent;
+            document.querySelector(target).dispatchEvent(new Kind(kind, options));
+        }"""
+        person.page.evaluate(event, [transfer, kind, key, target])
+
+    give("odd.png", "dragenter", "body")
+    assert person.page.is_visible("#drop")
+    person.after(give, "odd.png", "drop", "#drop [data-as=photograph]")
+    assert person.painted().shape[:2] == (238, 279)
+    assert not person.page.is_visible("#drop")
+    person.after(give, "small.png", "drop", "#drop [data-as=painting]")
+    assert person.chosen == ["small"]
+    person.after(give, "tall.png", "paste", "body")
+    assert person.painted().shape[:2] == (600, 53)
+
+
+def test_the_camera_is_painted_live(visit, host):
+    person = visit(host, permissions=["camera"])
+    person.page.click("#camera")
+    person.page.wait_for_selector(".live-view #after", state="attached")
+    person.page.wait_for_function("() => document.getElementById('after').width === 320")
+    person.page.click("#record")
+    person.page.wait_for_timeout(1000)
+    with person.page.expect_download() as download:
+        person.page.click("#record")
+    assert Path(download.value.path()).read_bytes()[:4] == b"\x1a\x45\xdf\xa3"  # of WebM
+    person.after(person.page.click, "#snap")
+    assert person.page.locator(".live-view").count() == 0
+    assert max(person.painted().shape) == 1024
+    assert not person.faults
+
+
+def test_nothing_leaves_the_device_and_the_page_opens_offline(visit, host):
+    person = visit(host)
+    person.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    seen = []
+    person.page.on("request", lambda request: seen.append(request.url))
+    person.page.context.set_offline(True)
+    person.page.reload()
+    person.wait()
+    person.open(("small.png", PICTURES["small.png"]))
+    assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
+    assert all(url.startswith((host, "blob:", "data:")) for url in seen)
+
+
+def test_the_one_file_connects_nowhere(person):
+    blocked = "() => fetch('https://example.org').then(() => 'sent', (error) => error.message)"
+    assert "sent" not in person.page.evaluate(blocked)
+    assert any("Content Security Policy" in fault for fault in person.faults)
+
+
+def test_painting_can_be_cancelled(person):
+    person.open(("large.jpg", encoded(LAKE.resize((2600, 1700)), "JPEG")))
+    person.page.select_option("#size", "2600")
+    person.page.click("#cancel")
+    person.page.wait_for_selector("#status:has-text('Cancelled')")
+    person.open(("small.png", PICTURES["small.png"]))
+    assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
+
+
+def test_the_divider_follows_keys(person):
+    person.page.focus("#divider")
+    person.page.keyboard.press("End")
+    assert person.page.evaluate("getComputedStyle(document.getElementById('after')).clipPath") == (
+        "inset(0px 0px 0px 100%)"
+    )
+
+
+def test_styles_are_chosen_by_keys(visit, host):
+    person = visit(host)
+    person.page.focus("#styles button >> nth=1")
+    person.after(person.page.keyboard.press, "Enter")
+    assert person.chosen == ["Mauclair"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [(1440, 900), (390, 844)])
+def test_the_page_is_accessible(visit, pages, scheme, viewport):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    size = dict(zip(("width", "height"), viewport, strict=True))
+    address = (pages / "page.html").as_uri()
+    person = visit(address, color_scheme=scheme, viewport=size, bypass_csp=True)
+    faults = [
+        (fault["id"], fault["help"], fault["nodes"][0]["html"])
+        for fault in axe.run(person.page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert not faults
+    assert person.page.evaluate("document.documentElement.scrollWidth") == viewport[0]
+
+
+def test_a_browser_that_cannot_paint_is_told_so(visit, pages):
+    page = visit((pages / "page.html").as_uri()).page
+    page.add_init_script("WebAssembly.validate = () => false")
+    page.reload()
+    page.wait_for_selector("#alert:not([hidden])")
+    assert "it lacks WebAssembly with SIMD" in page.inner_text("#alert")
+
+
+def test_memory_is_given_back(visit, host):
+    person = visit(host)
+    person.open(("small.png", PICTURES["small.png"]))
+    session = person.page.context.new_cdp_session(person.page)
+
+    def used():
+        session.send("HeapProfiler.collectGarbage")
+        return person.page.evaluate("performance.memory.usedJSHeapSize")
+
+    for i in range(20):
+        person.set("stroke", i % 2)
+    before = used()
+    for i in range(200):
+        person.set("stroke", i % 2)
+    assert used() - before < 20e6
+
+
+@pytest.fixture
+def own_machine(pages):
+    """Address of the page as `tfstyle app` serves it."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from tfstyle.serving.app import make_app
+
+    folder = pages / "app"
+    if not folder.exists():
+        shutil.copytree(pages / "page", folder)
+        index = folder / "index.html"
+        index.write_text(index.read_text().replace('"app": false', '"app": true'))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(make_app(folder), log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([[listener]]), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_python_paints_what_is_handed_over(visit, own_machine, monkeypatch):
+    def stylize(photograph, painting, size, callbacks):
+        assert callbacks.function(0.5, lambda: np.full((200, 300, 3), 0.5))
+        return Image.new("RGB", (size, 200), "blue")
+
+    monkeypatch.setattr("tfstyle.serving.app.stylize", stylize)
+    person = visit(own_machine)
+    person.open(("small.png", PICTURES["small.png"]))
+    person.page.click("#best")
+    person.page.wait_for_selector("#alert:not([hidden])")
+    assert "after a painting" in person.alert
+    painting = ("night.png", encoded(BRUSHWORK.resize((300, 200))))
+    person.after(person.page.set_input_files, "#paintings", upload(painting))
+    person.after(person.page.click, "#best")
+    assert person.page.inner_text("#status") == "Painted by Python."
+    assert person.painted()[5, 5].tolist() == [0, 0, 255, 255]
+
+
+def test_threads_are_used_where_they_may_be(visit, own_machine, host):
+    for address, build in ((own_machine, "threaded"), (host, "relaxed")):
+        person = visit(address)
+        names = "performance.getEntriesByType('resource').map((entry) => entry.name)"
+        assert f"{address}litert/{build}.wasm" in [
+            name.partition("?")[0] for name in person.page.evaluate(names)
+        ]
+        person.open(("small.png", PICTURES["small.png"]))
+        assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "wave")) <= 2
+
+
+def test_twelve_megapixels_are_opened(person):
+    person.open(("huge.jpg", encoded(LAKE.resize((4000, 3000)), "JPEG")))
+    assert person.painted().shape[:2] == (768, 1024)
+    texts = person.page.locator("#size option").all_inner_texts()
+    assert texts[-1].startswith("4000 × 3000, full size, about")
+
+
+def test_the_page_that_ships_is_what_its_source_makes(tmp_path):
+    source = export_page.BUILT.parent
+    if not (source / "node_modules").is_dir() or shutil.which("node") is None:
+        pytest.skip("there is no Node here, or `npm ci` has not been run in export/web")
+    subprocess.run(["node", "build.mjs", tmp_path], cwd=source, check=True)
+    made = {path.relative_to(tmp_path).as_posix(): path for path in tmp_path.rglob("*.*")}
+    ships = export_page._built(alone=False)
+    assert made.keys() == ships.keys()
+    assert all(made[name].read_bytes() == data for name, data in ships.items())
