@@ -37,7 +37,7 @@ def run(arguments):
     with flags.extra("app"):
         import uvicorn
 
-        from tfstyle.serving.app import make_app
+        from tfstyle.export.app import make_app
 
     listener = _listen(options.port)
     app = make_app(_page(options.styles))

@@ -55,7 +55,7 @@ def publish_page(styles, output, config=None, *, photographs=(), app=False):
             never connects.
         config: `ExportConfig` of format "web".
         photographs: Photographs to compare on, see `tfstyle.export.parity.verify`.
-        app: Whether Python stands behind the page, see `tfstyle.serving.app`.
+        app: Whether Python stands behind the page, see `tfstyle.export.app`.
 
     Returns:
         A list of `Report`: how each network in the page compares with Keras.

@@ -15,7 +15,7 @@ from PIL import Image
 from tfstyle.cli import app as cli
 from tfstyle.cli.main import main
 from tfstyle.export import page
-from tfstyle.serving import app
+from tfstyle.export import app
 
 
 def encoded(color):

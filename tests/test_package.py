@@ -77,9 +77,9 @@ def floor_of(name):
         "batch": "places looks painter flow",
         "training": "devices data gallery run watching any_style feed_forward",
         "export": "config picture_headers moments frozen report calibration signatures warmup "
-        "saved_model litert onnx footprint parity publishing page",
+        "saved_model litert onnx footprint parity publishing page app",
         "serving": "status config access metrics wire catalog client servable batching models "
-        "predictor json_tensors grpc_service rest server deployment app",
+        "predictor json_tensors grpc_service rest server deployment",
     }
     room, _, module = name.removeprefix("tfstyle.").partition(".")
     modules = rooms.get(room, "").split()

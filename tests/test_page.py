@@ -429,7 +429,7 @@ def test_memory_is_given_back(visit, host):
 def own_machine(pages):
     """Address of the page as `tfstyle app` serves it."""
     uvicorn = pytest.importorskip("uvicorn")
-    from tfstyle.serving.app import make_app
+    from tfstyle.export.app import make_app
 
     folder = pages / "app"
     if not folder.exists():
@@ -450,7 +450,7 @@ def test_python_paints_what_is_handed_over(visit, own_machine, monkeypatch):
         assert callbacks.function(0.5, lambda: np.full((200, 300, 3), 0.5))
         return Image.new("RGB", (size, 200), "blue")
 
-    monkeypatch.setattr("tfstyle.serving.app.stylize", stylize)
+    monkeypatch.setattr("tfstyle.export.app.stylize", stylize)
     person = visit(own_machine)
     person.open(("small.png", PICTURES["small.png"]))
     person.page.click("#best")
