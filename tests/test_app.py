@@ -14,8 +14,7 @@ from PIL import Image
 
 from tfstyle.cli import app as cli
 from tfstyle.cli.main import main
-from tfstyle.export import page
-from tfstyle.export import app
+from tfstyle.export import app, page
 
 
 def encoded(color):

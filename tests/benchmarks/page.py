@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
+from tfstyle.export.app import HEADERS
 from tfstyle.export.litert import LiteRTPainter
 from tfstyle.export.page import PHOTOGRAPH, PICTURES, publish_page
 from tfstyle.pictures import read_image, resize, save_image, to_pil
-from tfstyle.export.app import HEADERS
 
 
 def serve(folder, headers):
