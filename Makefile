@@ -30,7 +30,9 @@ page: .venv/installed check-page
 
 test-page: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[page-test]'
-	if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-page; fi
+	if command -v npm >/dev/null && $(MAKE) --no-print-directory export/web/node_modules; \
+		then $(MAKE) --no-print-directory check-page; \
+		else echo "npm or its registry is not at hand: the page's TypeScript is not checked"; fi
 	$(BIN)/python -m pytest --page tests/test_page.py
 
 check-page: export/web/node_modules
