@@ -8,7 +8,6 @@ from typing import Annotated
 
 import tyro
 
-from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import BatchConfig
 
@@ -81,8 +80,6 @@ def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     content, options, words = parse(arguments)
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns of its parts that are not used here
-    with flags.extra("beam"):
-        import apache_beam  # noqa: F401
     from tfstyle.batch import pipeline, report
     from tfstyle.batch.flow import DEAD_LETTERS, LOCAL
 

@@ -59,7 +59,7 @@ def run(arguments):
         encoder = encoder_path(output, config.sides)
         check_output_path(output, (".tflite",))
         for beside in (encoder, *map(output.with_suffix, (".json", ".parity.json"))):
-            check_output_path(beside, (beside.suffix,))
+            check_writable(beside)
     elif config.format == "onnx":
         check_output_path(output, (".onnx",))
     elif output.suffix or output.is_file():

@@ -82,11 +82,8 @@ def _run(program, command, arguments):
     except BrokenPipeError:  # who read the output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if isinstance(error, ImportError) and _comes_from_an_interrupt(error):
+    except (KeyboardInterrupt, Exception) as error:
+        if _is_interrupt(error):
             print(f"{program}: interrupted", file=sys.stderr)
             return 130
         text = None if os.environ.get("TFSTYLE_TRACEBACK") else _told(error)
@@ -96,11 +93,13 @@ def _run(program, command, arguments):
         return 2
 
 
-def _comes_from_an_interrupt(error):
-    """Tell whether Ctrl-C fell into the loading of a library in C++, which calls it a failure."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _is_interrupt(error):
+    """Tell whether it is Ctrl-C, also where that fell into the loading of a library in C++, which
+    calls it a failure."""
+    if isinstance(error, ImportError):
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _told(error):

@@ -16,6 +16,7 @@ from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import labels
 from tfstyle.export.litert import encoder_path, write_litert
 from tfstyle.export.parity import verify
+from tfstyle.export.publishing import file_name
 from tfstyle.export.report import ParityError
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings, style_for
@@ -141,11 +142,11 @@ def _networks(styles):
     for style in styles:
         found = style_for(style)
         if isinstance(found, Paintings):
-            name = _file_name(Path(style).stem)
+            name = file_name(Path(style).stem)
             network = found.network(name)
             names = [name]
         else:
-            network, name = zoo.load(found.path), _file_name(found.path.stem)
+            network, name = zoo.load(found.path), file_name(found.path.stem)
             whole = str(style) not in zoo.styles()  # a file stands for all its styles
             names = [label["name"] for label in labels(network)] if whole else [found.name]
         _, before = networks.get(name, (network, []))
@@ -199,7 +200,3 @@ def _filled(page, links, catalog, contents=()):
 def _version(contents):
     """Return what changes with any of the files."""
     return hashlib.sha256(b"".join(hashlib.sha256(x).digest() for x in contents)).hexdigest()[:16]
-
-
-def _file_name(style):
-    return re.sub(r"[^\w-]+", "_", style)

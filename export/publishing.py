@@ -110,7 +110,7 @@ def _android_paths(network, output, config):
     """Return `{path: config}` of the files that an app ships."""
     assets = output / "assets"
     assets.mkdir(parents=True, exist_ok=True)
-    name = _file_name(config.style)
+    name = file_name(config.style)
     sizes = [config.size] if config.size else ANDROID_SIZES
     return {
         assets / f"{name}_{size}.tflite": dataclasses.replace(config, size=size) for size in sizes
@@ -126,7 +126,7 @@ def _write_labels(network, output, config, written):
     label = labels(network)[style_index(network, config.style)]
     entry = {"name": label["name"], "about": label.get("about", ""), "thumbnail": None}
     for thumbnail in thumbnails(freeze(network, config)).values():
-        entry["thumbnail"] = f"{_file_name(config.style)}.jpg"
+        entry["thumbnail"] = f"{file_name(config.style)}.jpg"
         write(assets / entry["thumbnail"], thumbnail)
     path, report = next(iter(written.items()))
     takes_painting = report.metadata["painting"] is not None
@@ -142,5 +142,6 @@ def _write_labels(network, output, config, written):
     write(path, json.dumps({"styles": styles}, indent=2, ensure_ascii=False))
 
 
-def _file_name(style):
+def file_name(style):
+    """Return a style's name as a part of a file's."""
     return re.sub(r"[^\w-]+", "_", style)
