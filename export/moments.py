@@ -5,7 +5,7 @@ from keras import ops
 
 def moments_size(frozen):
     """Return how many numbers a network normalizes by: mean and variance of every channel."""
-    return sum(2 * norm.scale.shape[-1] for norm in frozen.norms())
+    return sum(2 * norm.gamma.shape[-1] for norm in frozen.norms())
 
 
 def paint_with_moments(frozen, image, point, moments, own):

@@ -98,7 +98,7 @@ def tiny_painter():
             if weight.path.endswith("kernel"):
                 deviation = np.sqrt(2 / np.prod(weight.shape[:-1]))
                 weight.assign(random.normal(0, deviation, weight.shape))
-            elif weight.path.endswith("scale"):
+            elif weight.path.endswith("gamma"):
                 weight.assign(random.uniform(0.5, 1.5, weight.shape))
             else:
                 weight.assign(random.normal(0, 0.5, weight.shape))

@@ -52,7 +52,7 @@ def test_any_net_keeps_any_size_and_takes_a_code_a_picture(call, network, size):
 def test_scales_and_shifts_are_linear_in_the_code(network):
     one, other = network.encode(pictures(40, 40, batch=2))
     norm = network.norms()[1]
-    x = pictures(8, 8)[..., :1] * np.ones(norm.scale.shape[-1], np.float32)
+    x = pictures(8, 8)[..., :1] * np.ones(norm.gamma.shape[-1], np.float32)
     middle = norm(x, [(one + other) / 2])
     np.testing.assert_allclose(middle, (norm(x, [one]) + norm(x, [other])) / 2, atol=1e-4)
 

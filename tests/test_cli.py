@@ -728,6 +728,7 @@ def test_video_refuses_bad_input_in_one_line(arguments, text, capsys):
 
 
 def test_batch_without_beam_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "tfstyle.batch", raising=False)
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     assert cli.main(["batch", "photos", "--style", "wave", "-o", "out"]) == 2
     said = capsys.readouterr().err

@@ -27,7 +27,7 @@ def network():
     keras.utils.set_random_seed(1)
     network = AnyNet(0.25, 1, num_styles=8, card={"styles": [{"name": "any", "about": ""}]})
     for norm in network.norms():  # so that paintings of noise make a difference
-        norm.scale.assign(norm.scale + keras.random.normal(norm.scale.shape, seed=2))
+        norm.gamma.assign(norm.gamma + keras.random.normal(norm.gamma.shape, seed=2))
     return network
 
 

@@ -193,3 +193,38 @@ def test_fit_leaves_nothing_in_tensorflows_registry_of_gradients(model, scaled):
         return len(gradient_registry.list())
 
     assert fit() == fit()
+
+
+def test_evaluate_averages_over_pictures(model):
+    model.compile()
+    content = pictures(3)
+    two, one = (float(model.losses_of(model(p), p)["loss"]) for p in (content[:2], content[2:]))
+    mean = model.evaluate(content, batch_size=2, return_dict=True, verbose=0)["loss"]
+    np.testing.assert_allclose(mean, (2 * two + one) / 3, rtol=1e-5)
+
+
+def test_metrics_given_to_compile_compare_with_the_photographs(model):
+    content = pictures(2)
+    model.compile(keras.optimizers.SGD(0.0), metrics=[keras.metrics.MeanSquaredError()])
+    seen = model.fit(content, batch_size=1, verbose=0).history["mean_squared_error"]
+    error = np.mean((ops.convert_to_numpy(model.stylizer(content[:1])) - content) ** 2)
+    np.testing.assert_allclose(seen, [error], rtol=1e-5)
+    seen = model.evaluate(content, batch_size=1, return_dict=True, verbose=0)
+    np.testing.assert_allclose(seen["mean_squared_error"], error, rtol=1e-5)
+
+
+def test_model_checkpoint_keeps_weights_to_go_on_from(model, tmp_path):
+    model.compile(keras.optimizers.Adam(0.02))
+    path = tmp_path / "best.weights.h5"
+    keep = keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
+    model.fit(pictures(1), epochs=2, batch_size=1, verbose=0, callbacks=[keep])
+    painted = model.stylizer.read()
+    model.stylizer.paint(pictures(1, seed=9))
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.stylizer.read(), painted)
+
+
+def test_save_says_what_to_save(model, tmp_path):
+    with pytest.raises(NotImplementedError, match=r"model\.stylizer\.save"):
+        model.save(tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())

@@ -166,8 +166,8 @@ def test_instance_normalization_is_the_textbooks(call):
     layer.build((None, None, None, 4))
     x = noise(2, 7, 9, 4, mean=3, deviation=2)
     np.testing.assert_allclose(call(layer, x), normalized(x), atol=1e-5)
-    layer.scale.assign([[1, 2, 3, 4]])
-    layer.shift.assign([[0, 0, 5, -5]])
+    layer.gamma.assign([[1, 2, 3, 4]])
+    layer.beta.assign([[0, 0, 5, -5]])
     expected = normalized(x, [1, 2, 3, 4], [0, 0, 5, -5])
     np.testing.assert_allclose(call(layer, x), expected, atol=1e-4)
 
@@ -175,8 +175,8 @@ def test_instance_normalization_is_the_textbooks(call):
 def test_instance_normalization_blends_styles(call):
     layer = InstanceNormalization(num_styles=2)
     layer.build((None, None, None, 3))
-    layer.scale.assign([[1, 1, 1], [3, 5, 7]])
-    layer.shift.assign([[0, 0, 0], [4, 4, 8]])
+    layer.gamma.assign([[1, 1, 1], [3, 5, 7]])
+    layer.beta.assign([[0, 0, 0], [4, 4, 8]])
     x = noise(3, 5, 6, 3)
     out = call(layer, x, np.float32([[1, 0], [0, 1], [0.5, 0.5]]))
     blends = [(1, 0), ([3, 5, 7], [4, 4, 8]), ([2, 3, 4], [2, 2, 4])]
@@ -211,7 +211,7 @@ def test_instance_normalization_counts_in_float32(call, dtype, tolerance):
     np.testing.assert_allclose(
         tf.cast(out, "float32"), normalized(tf.cast(x, "float32")), atol=tolerance, rtol=tolerance
     )
-    assert layer.scale.dtype == "float32"
+    assert layer.gamma.dtype == "float32"
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 9])
@@ -245,7 +245,7 @@ def test_convolution_normalizes_and_rectifies(call):
     randomize(layer)
     x = noise(2, 8, 6, 3, seed=9)
     expected = convolved(padded(x, 1, "reflect"), layer.kernel.numpy())
-    expected = normalized(expected, layer.norm.scale.numpy(), layer.norm.shift.numpy())
+    expected = normalized(expected, layer.norm.gamma.numpy(), layer.norm.beta.numpy())
     np.testing.assert_allclose(call(layer, x), np.maximum(expected, 0), atol=1e-4)
 
 
@@ -262,8 +262,8 @@ def test_residual_block_adds_to_its_input(call):
     randomize(block)
     x = noise(2, 8, 6, 4, seed=9)
     np.testing.assert_allclose(call(block, x), x + block.second(block.first(x)), atol=1e-5)
-    block.second.norm.scale.assign([[0, 0, 0, 0]])
-    block.second.norm.shift.assign([[0, 1, 2, -3]])
+    block.second.norm.gamma.assign([[0, 0, 0, 0]])
+    block.second.norm.beta.assign([[0, 1, 2, -3]])
     np.testing.assert_allclose(call(block, x), x + np.float32([0, 1, 2, -3]), atol=1e-5)
 
 
@@ -396,7 +396,7 @@ def single_style(network, style_weights):
     """The network of one style that a network of several is for some weights."""
     single = type(network)(width=network.width, blocks=network.blocks)
     for weight, source in zip(single.weights, network.weights, strict=True):
-        several = source.path.endswith(("scale", "shift"))
+        several = source.path.endswith(("gamma", "beta"))
         weight.assign(style_weights @ source.numpy() if several else source)
     return single
 
@@ -423,9 +423,9 @@ def test_generator_gives_all_pictures_one_blend_or_the_first_style(kind):
 def test_generator_hands_every_normalization_over(kind):
     network, seen = generator(kind, num_styles=2), []
     out = network(photo(16, 16), normalize=lambda norm, x: seen.append(norm) or x)
-    scales = [weight for weight in network.weights if weight.path.endswith("scale")]
+    scales = [weight for weight in network.weights if weight.path.endswith("gamma")]
     assert len(seen) == len(scales)
-    assert {id(norm.scale) for norm in seen} == {id(scale) for scale in scales}
+    assert {id(norm.gamma) for norm in seen} == {id(scale) for scale in scales}
     assert out.shape == (1, 16, 16, 3)
 
 

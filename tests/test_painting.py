@@ -214,7 +214,7 @@ def test_paint_with_each_style_as_a_network_of_that_style_alone_would(tiny_paint
     both, image = tiny_painter(names=("calm", "storm")), photograph(32, 40)
     alone = type(both)(both.width, both.blocks)
     for weight, source in zip(alone.weights, both.weights, strict=True):
-        styles = weight.path.endswith(("scale", "shift"))
+        styles = weight.path.endswith(("gamma", "beta"))
         weight.assign(source.numpy()[1].reshape(weight.shape) if styles else source.numpy())
     config = PaintConfig(statistics=statistics)
     np.testing.assert_allclose(

@@ -11,8 +11,14 @@ class StyleContentModel(keras.Model):
     a style.
 
     `compile` it with a Keras optimizer and `fit` it on content pictures: a dataset of one picture
-    optimizes a `Canvas`, a dataset of photographs trains a network. Metrics, of the latest step,
-    are each term's loss before its weight, by the term's name, and their weighted sum, `loss`.
+    optimizes a `Canvas`, a dataset of photographs trains a network. Metrics are each term's loss
+    before its weight, by the term's name, and their weighted sum, `loss`: of the latest step in
+    `fit`, the mean over all pictures in `evaluate`. Those given to `compile` compare stylized
+    pictures with their photographs.
+
+    `save` the stylizer, `model.stylizer.save("mine.keras")`: the model itself is a teacher. To go
+    on later, `save_weights` and `keras.callbacks.ModelCheckpoint(path, save_weights_only=True)`
+    keep its weights and the optimizer's state.
 
     A dataset for a network of several styles gives tuples of pictures and the style weights
     `(batch, num_styles)` to paint them with.
@@ -57,7 +63,7 @@ class StyleContentModel(keras.Model):
             names += [name for term in self.terms for name in term.names if name not in names]
         self.style_targets = None
         self.content_targets = self.photographs = None
-        self._latest = {name: keras.metrics.Mean(name, dtype="float32") for name in names}
+        self._means = {name: keras.metrics.Mean(name, dtype="float32") for name in names}
         self.built = True
 
     def set_style(self, images, weights=None):
@@ -155,11 +161,18 @@ class StyleContentModel(keras.Model):
         the workers of a cluster: all is built."""
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        losses = self.losses_of(y_pred, x)
-        for name, metric in self._latest.items():
-            metric.reset_state()
-            metric.update_state(losses[name])
+        losses, count = self.losses_of(y_pred, x), ops.shape(self._photographs_of(x))[0]
+        for name, metric in self._means.items():
+            if training:
+                metric.reset_state()
+            metric.update_state(losses[name], None if training else count)
         return losses["loss"]
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, self._photographs_of(x), y_pred)
+
+    def _photographs_of(self, content):
+        return self.photographs if content is None else _unpack(content)[0]
 
     def train_step(self, *args):
         if keras.backend.backend() != "tensorflow":
@@ -169,7 +182,8 @@ class StyleContentModel(keras.Model):
         content, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
         replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(content, y_pred=self(content, training=True))
+            stylized = self(content, training=True)
+            loss = self.compute_loss(content, y_pred=stylized)
             # Devices add their gradients up.
             loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
@@ -195,7 +209,7 @@ class StyleContentModel(keras.Model):
                     self.optimizer.apply_gradients(pairs)
 
             tf.distribute.get_replica_context().merge_call(apply)
-        metrics = self.get_metrics_result()
+        metrics = self.compute_metrics(content, None, stylized)
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras takes the mean over workers along an axis, which scalars lack.
             metrics = {name: value[None] for name, value in metrics.items()}
@@ -205,8 +219,21 @@ class StyleContentModel(keras.Model):
         if keras.backend.backend() != "tensorflow":
             return super().test_step(*args)
         content, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
-        self.compute_loss(content, y_pred=self(content))
-        return self.get_metrics_result()
+        stylized = self(content)
+        self.compute_loss(content, y_pred=stylized, training=False)
+        return self.compute_metrics(content, None, stylized)
+
+    def save(self, *args, **kwargs):
+        """Refuse to save a teacher with its loss network.
+
+        Raises:
+            NotImplementedError: Always; it tells what to save.
+        """
+        raise NotImplementedError(
+            "A StyleContentModel is not saved as a whole: the loss network is not yours to keep. "
+            "Save what it taught, `model.stylizer.save(path)`; or weights alone to go on from, "
+            "`model.save_weights(path)` or ModelCheckpoint(path, save_weights_only=True)."
+        )
 
     def loss_and_gradient(self):
         """Return a compiled function from content pictures to losses and gradient.

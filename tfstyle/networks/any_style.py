@@ -42,8 +42,8 @@ class StyleEncoder(keras.layers.Layer):
             Convolution(code_size - 1, 1, num_styles=0, activation=False, dtype="float32"),
         ]
 
-    def build(self, shape):
-        channels = shape[-1]
+    def build(self, input_shape):
+        channels = input_shape[-1]
         for convolution in self.convolutions:
             convolution.build((None, None, None, channels))
             channels = convolution.filters
@@ -87,10 +87,10 @@ class AnyNet(CrispNet):
         self.encoder.build((None, None, None, 3))
         for norm in self.norms():
             # Styles differ from the first step on: of equal ones none would be told from another.
-            scale, shift = keras.random.normal((2, *norm.scale.shape), stddev=0.05)
+            scale, shift = keras.random.normal((2, *norm.gamma.shape), stddev=0.05)
             first = np.eye(1, num_styles).T
-            norm.scale.assign(scale * (1 - first) + first)
-            norm.shift.assign(shift * (1 - first))
+            norm.gamma.assign(scale * (1 - first) + first)
+            norm.beta.assign(shift * (1 - first))
 
     def encode(self, paintings):
         """Return the codes `(batch, num_styles)` of paintings, as `StyleEncoder` takes them."""
@@ -134,8 +134,8 @@ class AnyNet(CrispNet):
         settings = {name: settings[name] for name in names} | {"num_styles": 1, "card": card}
         network = CrispNet(**settings)
         for new, old in zip(network.norms(), self.norms(), strict=True):
-            new.scale.assign(ops.matmul(code, old.scale))
-            new.shift.assign(ops.matmul(code, old.shift))
+            new.gamma.assign(ops.matmul(code, old.gamma))
+            new.beta.assign(ops.matmul(code, old.beta))
         for new, old in zip(network.convolutions(), self.convolutions(), strict=True):
             new.kernel.assign(old.kernel)
             if old.norm is None:

@@ -10,13 +10,13 @@ class InstanceNormalization(keras.layers.Layer):
     """Normalize each channel of each picture, then scale and shift it as a style wants.
 
     Args:
-        num_styles: Number of styles, each with a scale and a shift of its own.
+        num_styles: Number of styles, each with a `gamma` and a `beta` of its own.
         epsilon: Added to the variance.
 
     Call arguments:
         x: Float tensor `(batch, height, width, channels)`.
-        style_weights: Float tensor `(batch, num_styles)` that blends the styles' scales and
-            shifts; needed if there are several.
+        style_weights: Float tensor `(batch, num_styles)` that blends the styles' `gamma`
+            and `beta`; needed if there are several.
         moments: Mean and variance to normalize by, each `(batch, 1, 1, channels)`. Default: those
             of `x`.
 
@@ -28,23 +28,23 @@ class InstanceNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_styles, self.epsilon = num_styles, epsilon
 
-    def build(self, shape):
-        shape = (self.num_styles, shape[-1])
+    def build(self, input_shape):
+        shape = (self.num_styles, input_shape[-1])
         own = {"dtype": "float32", "autocast": False}
-        self.scale = self.add_weight(shape=shape, initializer="ones", name="scale", **own)
-        self.shift = self.add_weight(shape=shape, initializer="zeros", name="shift", **own)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma", **own)
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta", **own)
 
     def call(self, x, style_weights=None, moments=None):
         precise = ops.cast(x, "float32")
         mean, variance = self.moments(x) if moments is None else moments
-        scale, shift = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.shift)
+        gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
         if self.num_styles > 1:
-            scale, shift = (
+            gamma, beta = (
                 ops.expand_dims(ops.matmul(ops.cast(style_weights, "float32"), styles), (1, 2))
-                for styles in (scale, shift)
+                for styles in (gamma, beta)
             )
-        scale = scale * ops.rsqrt(variance + self.epsilon)
-        return ops.cast(precise * scale + (shift - mean * scale), x.dtype)
+        scale = gamma * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(precise * scale + (beta - mean * scale), x.dtype)
 
     @staticmethod
     def moments(x):
@@ -120,10 +120,10 @@ class Convolution(keras.layers.Layer):
         """How large a pixel that is returned is, in those that come in."""
         return 0.5 if self.upsample else self.strides
 
-    def build(self, shape):
+    def build(self, input_shape):
         size = self.kernel_size
         self.kernel = self.add_weight(
-            shape=(size, size, shape[-1], self.filters),
+            shape=(size, size, input_shape[-1], self.filters),
             initializer="glorot_uniform",
             name="kernel",
         )
@@ -190,9 +190,9 @@ class ResidualBlock(keras.layers.Layer):
         """Return the convolutions in the order in which they are called."""
         return self.first, self.second
 
-    def build(self, shape):
-        self.first.build(shape)
-        self.second.build(shape)
+    def build(self, input_shape):
+        self.first.build(input_shape)
+        self.second.build(input_shape)
 
     def call(self, x, normalize=None):
         return x + self.second(self.first(x, normalize=normalize), normalize=normalize)
