@@ -1,6 +1,7 @@
 # make demo   paint the photograph that ships with the package
 # make test   run the tests
-# make lint   check style
+# make lint   check style and types
+# make coverage   run the tests and say which lines none of them reaches
 # make docs   build the site in site/
 # make page   build the page for browsers that ships in export/web/built; needs Node 20
 # make test-page   use that page as a person would, in Chromium
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs page test-page check-page clean
+.PHONY: demo test lint coverage docs page test-page check-page clean
 
 demo: .venv/installed
 	$(BIN)/tfstyle demo -o demo.png
@@ -19,6 +20,10 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+coverage: .venv/installed
+	$(BIN)/python -m pytest --cov --cov-report term-missing:skip-covered
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[docs]'

@@ -157,7 +157,7 @@ class LiteRTPainter:
         if self._encode is None:
             interpreter = Interpreter(str(self._encoder), num_threads=self._threads)
             self._encode = interpreter.get_signature_runner("encode")
-        return self._encode(painting=np.float32(painting)[None])["code"]
+        return self._encode(painting=np.asarray(painting, np.float32)[None])["code"]
 
     def __call__(self, image, style=None):
         """Paint a float32 array `(height, width, 3)` in [0, 1].
@@ -183,7 +183,7 @@ class LiteRTPainter:
                 f"Received: {height} high and {width} wide."
             )
         more = [(0, -side % self.metadata["multiple"]) for side in (height, width)]
-        inputs = {"image": np.float32(np.pad(image, [*more, (0, 0)], "reflect"))[None]}
+        inputs = {"image": np.pad(np.asarray(image, np.float32), [*more, (0, 0)], "reflect")[None]}
         if self.metadata.get("painting"):
             inputs["code"] = self.encode(style)
         elif count := self.metadata["style_weights"]:
@@ -268,7 +268,7 @@ def _convert(frozen, config, calibration):
         stylized, used = paint_with_moments(frozen, image, point, given["moments"], given["own"])
         return {"stylized": tf.clip_by_value(stylized, 0, 1), "used": used}
 
-    examples = ()
+    examples: list | tuple = ()
     if config.chosen_precision == "int8":
         pictures = calibration_pictures(config.sides or (RESIZABLE_SIDE,) * 2, calibration)
         if takes == "painting":

@@ -99,7 +99,7 @@ class OnnxPainter:
 
     def __call__(self, image, style_weights=None):
         """Paint a float32 array `(height, width, 3)` in [0, 1]."""
-        inputs = {"image": np.float32(image)[None]}
+        inputs = {"image": np.asarray(image, np.float32)[None]}
         count = self.metadata["style_weights"]
         if count:
             weights = np.eye(1, count) if style_weights is None else np.asarray(style_weights)

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import labels
@@ -94,7 +95,12 @@ def publish_page(styles, output, config=None, *, photographs=(), app=False):
 
 def _painters(styles, config, photographs):
     """Return the catalog of networks and styles, the files that they are, and reports."""
-    catalog = {"models": [], "styles": [], "photograph": PHOTOGRAPH, "painting": None}
+    catalog: dict[str, Any] = {
+        "models": [],
+        "styles": [],
+        "photograph": PHOTOGRAPH,
+        "painting": None,
+    }
     contents, reports = {PHOTOGRAPH: (PICTURES / PHOTOGRAPH).read_bytes()}, []
     for name, (network, chosen) in _networks(styles).items():
         file = f"models/{name}.tflite"
@@ -179,7 +185,7 @@ def _built(alone):
     with lzma.open(BUILT / "litert.tar.xz") as packed, tarfile.open(fileobj=packed) as archive:
         for entry in archive:
             if not alone or Path(entry.name).stem == LONE_BUILD:
-                contents[entry.name] = archive.extractfile(entry).read()
+                contents[entry.name] = archive.extractfile(entry).read()  # type: ignore[union-attr]
     return contents
 
 

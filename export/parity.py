@@ -108,8 +108,8 @@ def _style(path, metadata, network):
             f"network is a {architecture} with number of styles {network.num_styles}."
         )
     if metadata.get("painting"):
-        painting = np.asarray(to_pil(resize(read_image(SHIPPED[1]).rgb, CODE_SIDE)))
-        painting = np.float32(painting) / 255  # as a file holds it
+        painting = to_pil(resize(read_image(SHIPPED[1]).rgb, CODE_SIDE))
+        painting = np.asarray(painting, np.float32) / 255  # as a file holds it
         return painting, np.asarray(network.encode(painting[None]))
     weights = np.zeros(network.num_styles, np.float32)
     weights[kept] = np.arange(1, len(kept) + 1)

@@ -86,17 +86,17 @@ def _callable(paint, read, takes, pictures, points):
         def call(content, style, training=False):
             return [paint(image=content, point=read(painting=style))]
 
-        given = [(pictures, pictures)]
+        given: list[tuple] = [(pictures, pictures)]
     elif takes == "style_weights":
 
-        def call(image, style_weights=None, training=False):
+        def call(image, style_weights=None, training=False):  # type: ignore[misc]
             first = tf.one_hot([0], points.shape[1])
             return paint(image=image, point=first if style_weights is None else style_weights)
 
         given = [(pictures,), (pictures, points)]
     else:
 
-        def call(image, training=False):
+        def call(image, training=False):  # type: ignore[misc]
             return paint(image=image)
 
         given = [(pictures,)]

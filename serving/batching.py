@@ -8,6 +8,7 @@ import functools
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,8 @@ class Task:
         wake: Set when `result` or `batch` is there.
     """
 
-    servable: object
-    signature: object
+    servable: Any
+    signature: Any
     feeds: dict
     outputs: tuple
     pixels: int

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def finder(models, latest):
         FileNotFoundError: If there is neither.
         ValueError: If there are no models, or models.config cannot be used.
     """
-    find = functools.partial(find_models, models, latest)
+    find: Callable[[], dict] = functools.partial(find_models, models, latest)
     if Path(models).is_file():
         configs = read_models_config(models)
         find = lambda: configs  # noqa: E731

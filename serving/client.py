@@ -106,7 +106,7 @@ class StyleClient:
         self._signature, self._timeout_s, self._retries = signature, timeout_s, retries
         self._metadata = [("authorization", f"Bearer {token}")] if token is not None else None
         size = min(int(max_message_mb * 2**20), 2**31 - 1)
-        options = [
+        options: list[tuple[str, int | str]] = [
             ("grpc.max_send_message_length", size),
             ("grpc.max_receive_message_length", size),  # 4 MB by default
             ("grpc.enable_retries", 0),  # retried here, where the deadline is known

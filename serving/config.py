@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-_LIMITS = dict.fromkeys(("port", "rest_port"), (0, 65535))
+_LIMITS: dict[str, tuple[float, float]] = {}
+_LIMITS |= dict.fromkeys(("port", "rest_port"), (0, 65535))
 _LIMITS |= dict.fromkeys(("keep_versions", "batch_timeout_ms", "drain_s"), (0, 1e9))
 _LIMITS |= dict.fromkeys(("max_batch_size", "workers", "max_queue"), (1, 10_000))
 _LIMITS |= dict.fromkeys(("poll_s", "request_timeout_s", "idle_s"), (0.001, 1e9))  # not for ever

@@ -138,8 +138,8 @@ class _Values:
     def to_array(self, dtype):
         """Return them as an array of TensorFlow's `dtype`, or raise `StatusError`."""
         text, whole = dtype == tf.string, dtype.is_integer
-        fits = {str, bytes} if text else {bool} if dtype == tf.bool else {int}
-        fits = fits | {float} if dtype.is_floating else fits
+        fits: set[type] = {str, bytes} if text else {bool} if dtype == tf.bool else {int}
+        fits |= {float} if dtype.is_floating else set()
         if self.kinds - fits:
             sent = ", ".join(sorted(kind.__name__ for kind in self.kinds - fits))
             raise invalid(f"JSON Value Type: {sent} is not of expected type: {dtype.name}")

@@ -1,6 +1,8 @@
 import configparser
+import dataclasses
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tfstyle
+from tfstyle.cli import flags
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = "config pictures losses networks optimize painting batch training".split()
@@ -59,6 +62,29 @@ def test_docstring_examples_are_true(name):
     module = module_of(name)
     assert module.__doc__
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    "name", re.findall("^::: (.*)", (ROOT / "docs/reference.md").read_text(), re.M)
+)
+def test_what_the_reference_lists_tells_arguments_and_shows_an_example(name):
+    module, _, name = name.rpartition(".")
+    thing = getattr(module_of(module), name)
+    about = inspect.getdoc(thing)
+    if dataclasses.is_dataclass(thing):  # whose fields have docstrings of their own
+        assert {field.name for field in dataclasses.fields(thing)} <= {*flags._docs(thing)}
+        return
+    for parameter in inspect.signature(thing).parameters.values():
+        if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
+            assert re.search(rf"^ +\*?{parameter.name}: ", about, re.M), parameter
+    assert "\nExample:" in about
+    assert "(" in about.partition("Example:")[2]
+
+
+def test_what_the_package_offers_is_in_the_reference():
+    listed = (ROOT / "docs/reference.md").read_text()
+    offered = {*tfstyle.__all__} - {"__version__", "RECIPES", "TRAININGS"}
+    assert all(re.search(rf"^::: .*\.{name}$", listed, re.M) for name in offered)
 
 
 def floor_of(name):

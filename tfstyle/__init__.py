@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
     from tfstyle.painting.doors import load, stylize
     from tfstyle.painting.films import stylize_video
+    from tfstyle.painting.zoo import styles
     from tfstyle.training.feed_forward import train
 
 _LOADED_WHEN_ASKED_FOR = {  # they take a while, in which Ctrl-C may come, or load Keras
@@ -19,6 +20,7 @@ _LOADED_WHEN_ASKED_FOR = {  # they take a while, in which Ctrl-C may come, or lo
     "TrainConfig": "tfstyle.config",
     "load": "tfstyle.painting.doors",
     "stylize": "tfstyle.painting.doors",
+    "styles": "tfstyle.painting.zoo",
     "stylize_video": "tfstyle.painting.films",
     "train": "tfstyle.training.feed_forward",
 }
@@ -30,6 +32,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "load",
+    "styles",
     "stylize",
     "stylize_video",
     "train",

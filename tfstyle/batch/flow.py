@@ -2,8 +2,9 @@
 
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -44,7 +45,14 @@ class Report(NamedTuple):
     busy_s: float
 
 
-def pipeline(content, style, output, config=None, options=None, **overrides):
+def pipeline(
+    content: str | Sequence[str],
+    style: str | Sequence[str],
+    output: str,
+    config: BatchConfig | None = None,
+    options: PipelineOptions | Sequence[str] | None = None,
+    **overrides: Any,
+) -> beam.Pipeline:
     """Return a pipeline of Apache Beam that paints photographs in one pass.
 
     Args:
@@ -142,7 +150,8 @@ def report(result):
     for counter in found:
         if counter.key.metric.name in counts:
             counts[counter.key.metric.name] += counter.committed or counter.attempted or 0
-    return Report(*[*counts.values()][:3], counts["busy_ms"] / 1000)
+    painted, left_out, done_before, busy_ms = counts.values()
+    return Report(painted, left_out, done_before, busy_ms / 1000)
 
 
 class Unpack(beam.DoFn):

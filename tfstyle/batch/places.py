@@ -216,7 +216,7 @@ def _length(path):
 
 def _top(pattern):
     """Return the folder that all that fits a pattern lies in."""
-    return posixpath.dirname(pattern[: _WILD.search(pattern).start()])
+    return posixpath.dirname(_WILD.split(pattern, 1)[0])
 
 
 def _is_in(path, folder):

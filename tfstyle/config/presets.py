@@ -24,7 +24,7 @@ _TORCHVISION = 1 / 57
 _SHARES = (1, 0.6, 0.6, 0.2, 0.3)
 
 # StyleFusion's losses, in both of its modes.
-_STYLEFUSION = {
+_STYLEFUSION: dict[str, Any] = {
     "content_layers": ("block2_conv1", "block3_conv1"),
     "content_layer_weights": tuple(0.5 * share**2 for share in _SHARES[1:3]),
     "content_norm": "half_mean",

@@ -8,6 +8,8 @@ from tfstyle.config.looks import Losses
 
 ARCHITECTURES = ["lean", "crisp", "full", "any"]  # `tfstyle.networks.register` adds others
 
+TrainingPrecision = Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Losses):
@@ -20,7 +22,7 @@ class TrainConfig(Losses):
         TypeError: If a field has a value of the wrong type.
     """
 
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = "auto"
+    precision: TrainingPrecision = "auto"  # type: ignore[assignment]  # one more than Recipe has
     """What both networks compute in; "auto": bfloat16 where this machine is faster in it. Weights,
     statistics of instance norm, Gram matrices and losses are float32 throughout."""
 

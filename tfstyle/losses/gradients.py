@@ -53,8 +53,8 @@ def _for_tensorflow(function, gradient):
         (y,) = operation.outputs
         return gradient(upstream, y, *operation.inputs), *[None] * (len(operation.inputs) - 1)
 
-    def differentiable(*tensors):
-        tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+    def differentiable(*inputs):
+        tensors = [tf.convert_to_tensor(each) for each in inputs]
         y = function(*tensors)
         # Tapes take this as the way that `y` came about, in place of the operations above; whoever
         # differentiates a finished graph sees these, whose gradient is the same, only slower.

@@ -78,7 +78,7 @@ class Term:
     1.0
     """
 
-    against = None
+    against: str | None = None
 
     def __init__(self, name, weight=1.0, layers=()):
         self.name, self.weight = name, weight
@@ -212,7 +212,7 @@ class RegionsTerm(GramTerm):
 
     def __init__(self, name, weight, layers, norm, masks, style_masks=None):
         super().__init__(name, weight, layers, norm)
-        self.masks = np.float32(masks)
+        self.masks = np.asarray(masks, np.float32)
         self.style_masks = style_masks or [None] * len(self.masks)
         areas = np.maximum(self.masks.mean((1, 2)), 1e-6)
         self.shares = (areas / areas.sum()).tolist()

@@ -34,6 +34,11 @@ class Generator(keras.Model):
     Returns:
         Float32 tensor of the shape of `images`, in [0, 1]; in training a little beyond, where a
         gradient still leads back.
+
+    Example:
+
+    >>> LeanNet(width=0.25, blocks=1)(ops.ones((1, 18, 20, 3))).shape == (1, 18, 20, 3)
+    True
     """
 
     def __init__(self, width=1.0, blocks=None, num_styles=1, card=None, **kwargs):

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -273,7 +274,7 @@ class Record(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.record = {"scales": []}
+        self.record: dict[str, Any] = {"scales": []}
 
     def on_train_begin(self, logs=None):
         model, modules = self.model, ("keras", keras.backend.backend(), "numpy", "scipy")

@@ -73,7 +73,7 @@ def optimize_image(
 
     picture = start_from
     for scale in recipe.scales:
-        shape = tuple(max(MIN_SIDE, round(side * scale)) for side in (height, width))
+        shape = max(MIN_SIDE, round(height * scale)), max(MIN_SIDE, round(width * scale))
         photo = resize(content, shape)
         paintings = [painting[None] for painting in _at_scale(styles, recipe, shape)]
         canvas = Canvas(*shape, pixels=recipe.pixels, clip=recipe.clip == "step")

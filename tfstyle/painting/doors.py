@@ -1,32 +1,44 @@
 """stylize(): the one door."""
 
+from __future__ import annotations
+
 import gc
 import logging
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from tfstyle.config import CODE_SIDE, HubConfig, PaintConfig, Recipe, recipe_with, with_fields
 from tfstyle.painting import hub, zoo
 from tfstyle.painting.instant import Paintings, network_of_any
 from tfstyle.painting.regions import compose, read_masks, regions
-from tfstyle.pictures import as_list_of_pictures, colors, read_image, resize, to_pil
+from tfstyle.pictures import PictureLike, as_list_of_pictures, colors, read_image, resize, to_pil
+
+if TYPE_CHECKING:
+    from keras import Model
+    from keras.callbacks import Callback
+
+    from tfstyle.losses import Term
 
 
 def stylize(
-    content,
-    style=None,
-    recipe: "str | Recipe" = "default",
+    content: PictureLike,
+    style: PictureLike | Sequence[PictureLike] | None = None,
+    recipe: str | os.PathLike | Recipe = "default",
     *,
-    model=None,
-    style_weights=None,
-    masks=None,
-    style_masks=None,
-    start_from=None,
-    terms=(),
-    seed=0,
-    callbacks=(),
-    **overrides,
-):
+    model: str | os.PathLike | None = None,
+    style_weights: Sequence[float] | None = None,
+    masks: Sequence[PictureLike] | None = None,
+    style_masks: Sequence[PictureLike] | None = None,
+    start_from: PictureLike | None = None,
+    terms: Sequence[Term] = (),
+    seed: int = 0,
+    callbacks: Callback | Sequence[Callback] = (),
+    **overrides: Any,
+) -> Image.Image:
     """Paint a photograph in the style of a painting.
 
     Args:
@@ -123,7 +135,7 @@ def stylize(
     own_size = "size" in overrides and overrides["size"] is None
     if own_size:
         del overrides["size"]
-    recipe = recipe_with(recipe, **overrides)
+    recipe = recipe_with(recipe, **overrides)  # type: ignore[arg-type]  # paths went above
     photo = read_image(content)
     if own_size:
         recipe = recipe_with(recipe, size=max(photo.rgb.shape[:2]))
@@ -179,7 +191,7 @@ def stylize(
     return _finished(stylized, rgb, photo, recipe)
 
 
-def load(style):
+def load(style: str | os.PathLike) -> Model:
     """Return the network of a trained style, a Keras model as any other, the caller's own.
 
     Args:

@@ -1,11 +1,14 @@
 """Films: frame by frame through a trained network, with its sound, and calm where nothing moves."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import itertools
 import os
 import struct
 import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageSequence
@@ -14,7 +17,15 @@ from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
 from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
-from tfstyle.pictures import as_list_of_pictures, check_output_path, colors, ffmpeg, resize, to_pil
+from tfstyle.pictures import (
+    PictureLike,
+    as_list_of_pictures,
+    check_output_path,
+    colors,
+    ffmpeg,
+    resize,
+    to_pil,
+)
 from tfstyle.pictures.files import local, refuse_special, temporary_beside, writing
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".gif")
@@ -24,8 +35,15 @@ CUT = 0.25  # mean difference of frames that counts as a new scene
 
 
 def stylize_video(
-    source, style, output, config=None, *, steady=0.8, style_weights=None, on_frame=None
-):
+    source: str | os.PathLike,
+    style: PictureLike,
+    output: str | os.PathLike,
+    config: PaintConfig | None = None,
+    *,
+    steady: float = 0.8,
+    style_weights: Sequence[float] | None = None,
+    on_frame: Callable[[int, int | None], bool | None] | None = None,
+) -> int:
     """Paint a film.
 
     Frames are read, painted and written one after the other, so that a film of any length takes
@@ -60,6 +78,12 @@ def stylize_video(
         ValueError: If a film cannot be read or a value cannot be used.
         OSError: If the film cannot be written, such as on a full disk.
         ImportError: If imageio-ffmpeg is missing (`pip install 'tfstyle[video]'`).
+
+    Example:
+
+    ```python
+    tfstyle.stylize_video("film.mp4", "wave", "painted.mp4", tfstyle.config.PaintConfig(size=640))
+    ```
     """
     output = check_output_path(output, SUFFIXES, inputs=[source, *as_list_of_pictures(style)])
     source, config = local(source), config or PaintConfig()
@@ -70,6 +94,7 @@ def stylize_video(
         raise ValueError(f"`steady` must lie between 0 and 1. Received: steady={steady}.")
     style = style_for(style)
     to_gif = output.suffix.lower() == ".gif"
+    film: _Gif | ffmpeg.Film
     if source.suffix.lower() == ".gif":
         film = _Gif(source)
     else:

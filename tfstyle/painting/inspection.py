@@ -38,13 +38,16 @@ class LayerStatistics(NamedTuple):
 
 def layer_table(network):
     """Return a `LayerRow` for every layer of a network, its input left out."""
-    settings = ("filters", "kernel_size", "strides", "pool_size", "padding")
     return [
         LayerRow(
             layer.name,
             type(layer).__name__,
-            *(getattr(layer, setting, None) for setting in settings),
-            activation=getattr(getattr(layer, "activation", None), "__name__", None),
+            getattr(layer, "filters", None),
+            getattr(layer, "kernel_size", None),
+            getattr(layer, "strides", None),
+            getattr(layer, "pool_size", None),
+            getattr(layer, "padding", None),
+            getattr(getattr(layer, "activation", None), "__name__", None),
         )
         for layer in network.layers
         if not isinstance(layer, keras.layers.InputLayer)

@@ -166,7 +166,7 @@ def exact_moments(network, image, style_weights):
     known = []
     for number in range(_number_of_norms(network)):
         look = _looking(network, number)
-        total, squares, count = 0.0, 0.0, 0
+        total = squares = count = np.zeros(1)
         for piece, core, _ in _pieces(network, image):
             mean, square, positions = (
                 np.asarray(value, np.float64)

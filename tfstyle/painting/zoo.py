@@ -4,9 +4,9 @@ import difflib
 import functools
 import json
 import zipfile
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ FOLDER = Path(str(files("tfstyle"))) / "styles"
 ANY = FOLDER / "any.keras"  # the network of any style
 
 
-class Style(NamedTuple):
+@dataclass(frozen=True)
+class Style:
     """A style of a trained network.
 
     Attributes:
@@ -54,7 +55,16 @@ class Style(NamedTuple):
 
 @functools.cache
 def styles():
-    """Return `{name: Style}` of the styles that ship with the package."""
+    """Return the trained styles that ship with the package.
+
+    Returns:
+        Dictionary from names, which `tfstyle.stylize` and `tfstyle.load` take, to `Style`s.
+
+    Example:
+
+    >>> "wave" in styles()
+    True
+    """
     return {
         style.name: style
         for path in sorted(FOLDER.glob("*.keras"))

@@ -6,6 +6,7 @@ from tfstyle.pictures.opening import READ_FORMATS
 from tfstyle.pictures.reading import (
     MIN_SIDE,
     Picture,
+    PictureLike,
     as_list_of_pictures,
     read_image,
     read_plain_jpeg,
@@ -30,6 +31,7 @@ __all__ = [
     "READ_FORMATS",
     "SAVE_SUFFIXES",
     "Picture",
+    "PictureLike",
     "as_list_of_pictures",
     "check_output_path",
     "check_size",

@@ -14,7 +14,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows: left-overs stay
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".tfstyle-"  # of temporary files and folders, all of which `is_temporary` knows
 YOUNG_S = 60

@@ -17,7 +17,7 @@ from tfstyle.pictures.jpeg_end import with_end
 from tfstyle.pictures.layouts import UnreadableError, check_layout
 
 # Pillow's, and of these what it was built with; HEIC is left to pillow-heif.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+READ_FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 if importlib.util.find_spec("PIL._avif"):
     READ_FORMATS += ("AVIF",)
 

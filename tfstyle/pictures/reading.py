@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -13,6 +13,9 @@ from tfstyle.pictures.layouts import with_alpha, with_true_levels
 from tfstyle.pictures.opening import decode, describe, open_source, orientation, pillow_silenced
 
 MIN_SIDE = 16
+
+PictureLike: TypeAlias = str | os.PathLike | bytes | BinaryIO | Image.Image | np.ndarray
+"""What `read_image` reads."""
 
 _DEEP_GREY = ("I", "I;16", "I;16B", "F")  # Pillow's modes of more than 8 bits
 
@@ -30,7 +33,7 @@ class Picture(NamedTuple):
     alpha: np.ndarray | None
 
 
-def read_image(source):
+def read_image(source: "PictureLike | Picture") -> Picture:
     """Read a picture of any common kind as upright sRGB in [0, 1].
 
     EXIF orientation is applied, an ICC profile converted to sRGB, and

@@ -37,7 +37,7 @@ def resize(rgb, size):
         ValueError: If a side is not a whole number of at least 1.
     """
     sides = size if isinstance(size, tuple) else (size,)
-    if not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
+    if not all(isinstance(side, numbers.Integral) and int(side) >= 1 for side in sides):
         raise ValueError(
             "`size` must be the long side in pixels or a tuple (height, width), in whole "
             f"numbers of at least 1. Received: size={size!r}."

@@ -1,14 +1,19 @@
 """train(): teach a network once to paint, in a run that may be interrupted at any moment."""
 
+from __future__ import annotations
+
 import contextlib
 import gc
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from tfstyle.config import training_with
+from tfstyle.config import TrainConfig, training_with
 from tfstyle.config.checks import as_list
 from tfstyle.losses import terms_of
 from tfstyle.model import StyleContentModel
@@ -29,20 +34,20 @@ from tfstyle.version import __version__
 
 
 def train(
-    style,
-    content,
-    output,
-    config="default",
+    style: str | os.PathLike | Sequence[str | os.PathLike],
+    content: str | os.PathLike | Sequence[str | os.PathLike] | Photos,
+    output: str | os.PathLike,
+    config: str | TrainConfig = "default",
     *,
-    about=(),
-    init=None,
-    validation=None,
-    devices=None,
-    checkpoint_minutes=5.0,
-    log_dir=None,
-    callbacks=(),
-    **fields,
-):
+    about: str | Sequence[str] = (),
+    init: str | os.PathLike | None = None,
+    validation: str | os.PathLike | Sequence[str | os.PathLike] | Photos | None = None,
+    devices: int | None = None,
+    checkpoint_minutes: float = 5.0,
+    log_dir: str | os.PathLike | None = None,
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
+    **fields: Any,
+) -> keras.Model:
     """Train a network that paints in the style of a painting, of several, or of any.
 
     Called again with the same arguments after an interruption of any kind, a run goes on from its
@@ -82,12 +87,19 @@ def train(
         BlockingIOError: If another training with this output is under way.
         OSError: If the checkpoint or the network cannot be written, such as on a full disk.
         FloatingPointError: If the loss stops being a number; the last checkpoint is kept.
+
+    Example:
+
+    ```python
+    network = tfstyle.train("painting.jpg", "photos/", "mine.keras", steps=500)
+    painted = network(photographs)  # float32 (batch, height, width, 3) in [0, 1], in and out
+    ```
     """
     config = training_with(config, **fields)
     output = check_output_path(output, (".keras",), inputs=[init])
     for folder in filter(None, (output.with_suffix(".training"), log_dir)):
         check_folder_writable(folder)
-    styles = style if isinstance(style, (list, tuple)) else [style]
+    styles = [style] if isinstance(style, (str, os.PathLike)) else style
     paths = [Path(path).expanduser() for path in styles]
     about = [about] if isinstance(about, str) else list(about)
     if not len(about) <= len(paths) > 0:

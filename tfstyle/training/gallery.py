@@ -92,9 +92,9 @@ def _groups(path):
         table = csv.DictReader(text.splitlines(), delimiter="\t")
         if {"file", "group"} <= {*(table.fieldnames or ())}:
             return {row["file"]: row["group"] or "" for row in table}
-        what = table.fieldnames
+        what = str(table.fieldnames)
     except (UnicodeDecodeError, csv.Error) as error:
-        what = error
+        what = str(error)
     raise ValueError(
         f"'{path}' must be a table in UTF-8 with the columns 'file' and 'group', separated by "
         f"tabs. Received: {what}."
@@ -102,7 +102,7 @@ def _groups(path):
 
 
 def _recolored(pixels, random):
-    hsv = np.float32(Image.fromarray(pixels).convert("HSV"))
+    hsv = np.asarray(Image.fromarray(pixels).convert("HSV"), np.float32).copy()
     hsv[..., 0] = (hsv[..., 0] + 256 * random.uniform(-HUES, HUES)) % 256
     hsv[..., 1] = np.clip(hsv[..., 1] * random.uniform(*SATURATIONS), 0, 255)
     pixels = np.asarray(Image.fromarray(np.uint8(hsv), "HSV").convert("RGB"))

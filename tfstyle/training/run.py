@@ -16,7 +16,7 @@ from tfstyle.training.devices import writes_files
 try:
     import fcntl
 except ImportError:  # Windows, where nothing holds a second training off
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 CHECKPOINT = "checkpoint.npz"  # in the folder of a run
 
@@ -41,11 +41,11 @@ def alone(folder):
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
-        if fcntl:
+        if handle is not None:
             _lock(handle, folder)
         yield
     finally:
-        if fcntl:
+        if handle is not None:
             os.close(handle)
         with contextlib.suppress(OSError):  # unless something was written
             folder.rmdir()
