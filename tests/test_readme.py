@@ -3,6 +3,7 @@ lead somewhere."""
 
 import functools
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -45,7 +46,14 @@ def small_world(tmp_path, monkeypatch, fake_vgg):
     """Pictures by the README's names, and recipes that take no time."""
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
-    for name in ("cat.jpg", "starry_night.jpg", "wave.jpg", "painting.jpg", "photos/dog.jpg"):
+    for name in (
+        "cat.jpg",
+        "photo.jpg",
+        "starry_night.jpg",
+        "wave.jpg",
+        "painting.jpg",
+        "photos/dog.jpg",
+    ):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
     for name in ("sky.png", "sea.png"):
         Image.linear_gradient("L").save(name)
@@ -72,6 +80,15 @@ def test_python_blocks_run(page):
     assert found
     for block in found:  # a page goes on where it was
         exec(compile(block, page, "exec"), names)
+
+
+def test_notebook_runs():
+    cells = json.loads((ROOT / "examples/tutorial.ipynb").read_text())["cells"]
+    code, names = ["".join(each["source"]) for each in cells if each["cell_type"] == "code"], {}
+    for block in code:
+        exec(compile(block.replace("512", "40").replace("= 50", "= 2"), "notebook", "exec"), names)
+    assert len(names["history"]["style_loss"]) == 2
+    assert names["picture"].shape == names["content"].shape
 
 
 def test_tfstyle_commands_run(monkeypatch):
