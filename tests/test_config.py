@@ -273,6 +273,7 @@ def test_recipe_with_lists_the_fields_where_one_is_unknown():
         ({"scales": (1.5, 1)}, r"`scales` must .*scales=\(1\.5, 1\.0\)\."),
         ({"scales": (-0.5, 1)}, r"`scales` must .*scales=\(-0\.5, 1\.0\)\."),
         ({"steps": 0}, r"`steps` must be at least 1\. Received: steps=0\."),
+        ({"memory_gb": 0}, r"`memory_gb` must be positive\. Received: memory_gb=0"),
         ({"corrections": 0}, r"`corrections` must be at least 1\. Received: corrections=0\."),
         ({"style_scale": 0}, r"`style_scale` must be positive\. Received: style_scale=0\.0\."),
         ({"learning_rate": -1}, r"`learning_rate` must be positive.*learning_rate=-1\.0\."),

@@ -82,6 +82,15 @@ def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
     assert loss == pytest.approx(min(watch.losses), rel=1e-4)
 
 
+def test_lbfgs_paints_the_same_in_little_memory():
+    given = picture(280, 260), [picture(64, 64, seed=1)]
+    recipe = recipe_with(**(SMALL | {"size": 280, "steps": 3}), optimizer="lbfgs")
+    whole = optimize_image(*given, recipe)
+    in_pieces = optimize_image(*given, recipe_with(recipe, memory_gb=0.1))
+    assert np.abs(whole - given[0]).max() > 0.01
+    np.testing.assert_allclose(in_pieces, whole, atol=1e-3)
+
+
 def test_lbfgs_goes_on_to_the_last_step_where_its_line_search_ends():
     watch = Watch()
     recipe = recipe_with(**(SMALL | {"steps": 150}), optimizer="lbfgs")

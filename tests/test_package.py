@@ -98,7 +98,7 @@ def floor_of(name):
         "pictures": "files finding shards layouts jpeg_end opening reading writing colors ffmpeg",
         "losses": "gradients statistics norms equations distributions codes terms",
         "networks": "process canvas layers generator any_style architectures features",
-        "optimize": "callbacks picture",
+        "optimize": "callbacks lbfgs pieces picture",
         "painting": "sizes zoo hub instant inspection regions together doors films",
         "batch": "places looks painter flow",
         "training": "devices data gallery run watching any_style feed_forward",

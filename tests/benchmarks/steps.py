@@ -2,12 +2,12 @@
 
     pip install torch==2.13.0        # only for the PyTorch rows
     python tests/benchmarks/steps.py speed  [--height 384 --width 512]
-    python tests/benchmarks/steps.py memory [--sizes 512 1024 2048]
+    python tests/benchmarks/steps.py memory [--sizes 512 1024 2048] [--memory-gb 4]
 
 All rows compute the tutorial's loss of a random picture and its gradient, with one thread per
 core. `speed` prints the median of several steps, taken in turn. `memory` runs each size in a
 process of its own and prints the largest resident size of an L-BFGS run of three evaluations, with
-the recipe `default`, as a user would have it: loading, targets and SciPy's memory included.
+the recipe `default`, as a user would have it: loading, targets and L-BFGS' memory included.
 """
 
 import argparse
@@ -137,6 +137,7 @@ def memory(options):
     for size in options.sizes:
         for precision in ("float32", "auto"):
             command = [sys.executable, __file__, "one", str(size), precision]
+            command += [str(options.memory_gb)] if options.memory_gb else []
             peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             print(f"  {size}×{size} px, {precision:<8} {float(peak) / 2**20:6.2f} GiB", flush=True)
 
@@ -149,7 +150,12 @@ def one(options):
 
     photo = np.random.default_rng(0).random((options.size, options.size, 3), np.float32)
     tfstyle.stylize(
-        photo, photo, size=options.size, scales=(1.0,), steps=3, precision=options.precision
+        photo,
+        photo,
+        size=options.size,
+        steps=3,
+        precision=options.precision,
+        memory_gb=options.memory_gb,
     )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
@@ -165,10 +171,12 @@ def main():
     command = commands.add_parser("memory")
     command.set_defaults(run=memory)
     command.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048])
+    command.add_argument("--memory-gb", type=float)
     command = commands.add_parser("one")
     command.set_defaults(run=one)
     command.add_argument("size", type=int)
     command.add_argument("precision")
+    command.add_argument("memory_gb", type=float, nargs="?")
     options = parser.parse_args()
     options.run(options)
 

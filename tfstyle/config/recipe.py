@@ -41,7 +41,7 @@ class Recipe(Losses):
     """Keep pixels within [0, 1] after every step, or only when the picture is read."""
 
     optimizer: Literal["adam", "lbfgs"] = "adam"
-    """Keras' Adam, or SciPy's L-BFGS-B."""
+    """Keras' Adam, or L-BFGS within bounds."""
     steps: int = 500
     """Adam steps or L-BFGS evaluations at each scale."""
     learning_rate: float = 0.02
@@ -58,6 +58,9 @@ class Recipe(Losses):
     """Decay of the average over Adam's iterates that is shown; 0: the last iterate."""
     corrections: int = 10
     """Steps that L-BFGS remembers."""
+    memory_gb: float | None = None
+    """Memory for L-BFGS to do with: a picture that is too large for it is looked at in pieces,
+    which takes twice as long and gives the same. None: what is free."""
 
     color: Literal["style", "content", "recolor"] = "style"
     """Colors of the painting; of the photograph, put back at the end; or of the photograph, by
@@ -75,7 +78,9 @@ class Recipe(Losses):
                 f"Received: scales={self.scales}."
             )
         check_at_least_one(self, "steps", "corrections")
-        check_positive(self, "style_scale", "learning_rate", "epsilon", "gradient_norm")
+        check_positive(
+            self, "style_scale", "learning_rate", "epsilon", "gradient_norm", "memory_gb"
+        )
         for field in ("noise", "average", "beta_1", "beta_2"):
             value = getattr(self, field)
             if not 0 <= value <= 1 or (field != "noise" and value == 1):

@@ -34,6 +34,8 @@ class Seen:
     features: dict = field(default_factory=dict)
     """Features of the stylized pictures at every term's layers, by layer,
     `(batch, height', width', channels)`."""
+    grams: dict = field(default_factory=dict)
+    """Where Gram matrices were summed piece by piece: those, and their number of positions."""
     codes: Any = None
     """`Codes`, where a network of any style is trained."""
 
@@ -177,21 +179,20 @@ class GramTerm(Term):
         return self.losses(seen, target)[self.name]
 
     def losses(self, seen, target):
-        grams = {layer: gram_matrix(seen.features[layer]) for layer in self.layers}
+        grams = seen.grams or {
+            layer: (gram_matrix(seen.features[layer]), _positions(seen.features[layer]))
+            for layer in self.layers
+        }
         return self._compare(grams, seen, target)
 
     def _compare(self, grams, seen, target):
         pixels = _positions(seen.pictures)
-        losses = {
-            layer: style_loss(
-                grams[layer],
-                target[layer],
-                self.norm,
-                positions=_positions(seen.features[layer]),
-                pixels=pixels,
+        losses = {}
+        for layer in self.layers:
+            gram, positions = grams[layer]
+            losses[layer] = style_loss(
+                gram, target[layer], self.norm, positions=positions, pixels=pixels
             )
-            for layer in self.layers
-        }
         total = sum(weight * losses[layer] for layer, weight in self.layers.items())
         return {self.name: total} | {f"{self.name}/{layer}": losses[layer] for layer in losses}
 
@@ -229,8 +230,12 @@ class RegionsTerm(GramTerm):
     def losses(self, seen, target):
         regions = []
         for mask, grams in zip(self.masks, target, strict=True):
-            features = {layer: gram_where(seen.features[layer], mask) for layer in self.layers}
-            regions.append(self._compare(features, seen, grams))
+            inside = {
+                layer: (gram_where(features, mask), _positions(features))
+                for layer, features in seen.features.items()
+                if layer in self.layers
+            }
+            regions.append(self._compare(inside, seen, grams))
         return {
             name: sum(w * losses[name] for w, losses in zip(self.shares, regions, strict=True))
             for name in self.names

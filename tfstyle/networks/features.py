@@ -143,7 +143,9 @@ class FeatureExtractor(keras.layers.Layer):
             )
         last = max((names.index(name) for name in self.layers), default=-1)
         self.strides, self._convolutions, stride = {}, {}, 1
+        self.reach = 0  # how many pixels away from a pixel what matters to it can lie
         for layer in network.layers[1 : last + 2]:
+            self.reach += stride
             if isinstance(layer, keras.layers.Conv2D):
                 _check_convolution(layer)
                 kernel, bias = layer.get_weights()

@@ -277,7 +277,7 @@ class Record(keras.callbacks.Callback):
         self.record: dict[str, Any] = {"scales": []}
 
     def on_train_begin(self, logs=None):
-        model, modules = self.model, ("keras", keras.backend.backend(), "numpy", "scipy")
+        model, modules = self.model, ("keras", keras.backend.backend(), "numpy")
         self.record |= {
             "versions": {
                 "tfstyle": __version__,

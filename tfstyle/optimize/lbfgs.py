@@ -14,7 +14,7 @@ def minimize(evaluate, x, bounds=None, corrections=10):
     Args:
         evaluate: Function of a picture that returns the loss, a number, and its gradient, a
             tensor. It may raise an exception to end the search.
-        x: Float32 tensor to start from, of any shape.
+        x: Float32 tensor to start from, of any shape; brought within the bounds.
         bounds: Least and greatest value, numbers or tensors that broadcast; None: no bounds.
         corrections: Steps that are remembered.
 
@@ -30,6 +30,7 @@ def minimize(evaluate, x, bounds=None, corrections=10):
     low, high = (-float("inf"), float("inf")) if bounds is None else bounds
     low, high = ops.convert_to_tensor(low, "float32"), ops.convert_to_tensor(high, "float32")
     directed, moved = compiled(_direction), compiled(_move)
+    x = ops.clip(x, low, high)
     nothing = ops.zeros_like(x)
     empty = [(nothing, nothing)] * corrections
     pairs, curvatures = empty, [0.0] * corrections

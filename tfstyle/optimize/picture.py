@@ -12,6 +12,8 @@ from tfstyle.model import StyleContentModel
 from tfstyle.networks import PIXELS, Canvas
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.optimize.callbacks import StopOnNaN
+from tfstyle.optimize.lbfgs import minimize
+from tfstyle.optimize.pieces import PiecewiseModel, free_memory_gb, piece_size
 from tfstyle.pictures import resize
 
 RATES = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
@@ -71,7 +73,7 @@ def optimize_image(
         layers = [layer for term in terms for layer in term.layers]
         return FeatureExtractor(network, layers, recipe.pooling, dtype=precision)
 
-    picture = start_from
+    memory_gb, picture = recipe.memory_gb or free_memory_gb(), start_from
     for scale in recipe.scales:
         shape = max(MIN_SIDE, round(height * scale)), max(MIN_SIDE, round(width * scale))
         photo = resize(content, shape)
@@ -81,8 +83,12 @@ def optimize_image(
             picture = _start(photo, recipe, seed)
         canvas.paint(resize(picture, shape)[None])
 
-        def model_in(precision, canvas=canvas, photo=photo, paintings=paintings):
-            model = StyleContentModel(canvas, extractor(precision), terms)
+        kind = StyleContentModel
+        if piece := recipe.optimizer == "lbfgs" and piece_size(shape, memory_gb):
+            kind = functools.partial(PiecewiseModel, megapixels=piece)
+
+        def model_in(precision, kind=kind, canvas=canvas, photo=photo, paintings=paintings):
+            model = kind(canvas, extractor(precision), terms)
             model.recipe = recipe  # for callbacks
             model.set_content(photo[None])
             model.set_style(paintings, style_weights)
@@ -153,74 +159,54 @@ def _run_adam(model, recipe, callbacks):
 
 
 def _run_lbfgs(model, recipe, callbacks, model_in):
-    """Let SciPy's L-BFGS-B move the pixels; callbacks hear of every evaluation.
+    """Let L-BFGS move the pixels; callbacks hear of every evaluation.
 
     A line search ends early on the noise of arithmetic. Then the run goes on in float32 from the
     best picture, and there as long as that gains anything.
     """
-    from scipy.optimize import minimize
-
     canvas, evaluate = model.stylizer, model.loss_and_gradient()
-    shape = canvas.picture.shape
     calls = keras.callbacks.CallbackList(
         callbacks, add_history=False, model=model, epochs=1, steps=recipe.steps
     )
-    pixels = keras.ops.convert_to_numpy(canvas.picture).astype(np.float64).ravel()
-    low, high = (bound.tolist() for bound in canvas.bounds)
-    bounds = list(zip(low, high, strict=True)) * (pixels.size // 3) if canvas.clip else None
-    best, step, model.stop_training = (np.inf, pixels), 0, False
+    bounds = canvas.bounds if canvas.clip else None
+    best, step = (np.inf, keras.ops.convert_to_tensor(canvas.picture)), 0
+    model.stop_training = False
 
     class Done(Exception):
-        """Ends the search from inside, where SciPy offers no other way."""
+        """Ends the search from inside."""
 
-    def loss_and_gradient(pixels):
+    def loss_and_gradient(picture):
         nonlocal best, step
-        canvas.picture.assign(pixels.reshape(shape))
+        canvas.picture.assign(picture)
         calls.on_train_batch_begin(step)
         losses, gradient = evaluate(None)
         logs = {"loss": float(losses["loss"])}
         logs |= {term.name: float(losses[term.name]) for term in model.terms}
         if logs["loss"] < best[0]:
-            best = logs["loss"], pixels.copy()
+            best = logs["loss"], picture
         else:  # a trial of the line search: nobody is to see it
-            canvas.picture.assign(best[1].reshape(shape))
+            canvas.picture.assign(best[1])
         calls.on_train_batch_end(step, logs)
         step += 1
         if step == recipe.steps or model.stop_training:
             raise Done
-        return logs["loss"], keras.ops.convert_to_numpy(gradient).astype(np.float64).ravel()
-
-    def search():
-        minimize(
-            loss_and_gradient,
-            best[1],
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={
-                "maxcor": recipe.corrections,
-                "maxiter": recipe.steps,
-                "maxfun": recipe.steps,
-                "ftol": 0,
-                "gtol": 0,
-            },
-        )
+        return logs["loss"], gradient
 
     calls.on_train_begin()
     calls.on_epoch_begin(0)
     try:
-        search()
+        minimize(loss_and_gradient, best[1], bounds, recipe.corrections)
         if model.extractor.compute_dtype != "float32":
             evaluate = model_in("float32").loss_and_gradient()
             best = np.inf, best[1]  # losses in one precision say nothing of the other's
-            search()
+            minimize(loss_and_gradient, best[1], bounds, recipe.corrections)
         before = np.inf
         while best[0] < before:
             before = best[0]
-            search()
+            minimize(loss_and_gradient, best[1], bounds, recipe.corrections)
     except Done:
         pass  # the steps are done, or a callback stopped the run
     finally:
-        canvas.picture.assign(best[1].reshape(shape))
+        canvas.picture.assign(best[1])
     calls.on_epoch_end(0, {"loss": best[0]})
     calls.on_train_end()
