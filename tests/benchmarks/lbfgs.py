@@ -7,6 +7,7 @@ process, one after the other. TFSTYLE_VGG19_WEIGHTS names the loss network's wei
 """
 
 import argparse
+import contextlib
 import itertools
 import time
 
@@ -44,9 +45,8 @@ def scipys(evaluate, x, bounds):
 
 
 def main(options):
-    content, style = (
-        resize(read_image(p).rgb, options.size) for p in (options.content, options.style)
-    )
+    given = options.content, options.style
+    content, style = (resize(read_image(path).rgb, options.size) for path in given)
     start = tfstyle.stylize(content, style, "instant")
     start = np.float32(np.asarray(start)[None]) / 255
     recipe = recipe_with("default")
@@ -72,10 +72,8 @@ def main(options):
             losses.append(float(loss["loss"]))
             return losses[-1], gradient
 
-        try:
+        with contextlib.suppress(DoneError):
             search(evaluate, keras.ops.convert_to_tensor(start), model.stylizer.bounds)
-        except DoneError:
-            pass
         seconds, best = time.perf_counter() - begun, list(itertools.accumulate(losses, min))
         print(f"{name:<11}", *(f"{best[min(s, len(best)) - 1]:7.4f}" for s in shown), end="")
         print(f"   {seconds / len(losses):.3f} s an evaluation", flush=True)
