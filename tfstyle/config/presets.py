@@ -229,7 +229,8 @@ def training_with(training: "str | TrainConfig" = "default", **fields: Any) -> T
 
     As `recipe_with` is for recipes.
     """
-    return _preset(training, "training", TRAININGS, TrainConfig, fields)
+    others = " (or 'digits', for `tfstyle-train` alone)"
+    return _preset(training, "training", TRAININGS, TrainConfig, fields, others)
 
 
 def _preset(preset, argument, presets, kind, fields, others=""):

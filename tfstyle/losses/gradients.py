@@ -1,4 +1,4 @@
-"""Functions with a gradient of their own, which no call leaves anything of."""
+"""Gradients: of a function's variables, and functions with one of their own."""
 
 import keras
 from keras import ops
@@ -62,3 +62,51 @@ def _for_tensorflow(function, gradient):
         return y
 
     return differentiable
+
+
+def value_and_gradient(function, variables, constants=()):
+    """Compute a function and its gradient, with any of Keras' backends that has one.
+
+    Args:
+        function: Function of no arguments that reads variables, and returns a scalar and whatever
+            else it has to tell.
+        variables: List of the variables that the gradient is taken to.
+        constants: Other variables that the function reads. It must not change any.
+
+    Returns:
+        What the function returned, and the list of gradients.
+
+    Raises:
+        NotImplementedError: If Keras computes with something else than TensorFlow or JAX.
+
+    Example:
+
+    >>> x = keras.Variable(3.0)
+    >>> (value, told), (slope,) = value_and_gradient(lambda: (x**2, "told"), [x])
+    >>> float(value), told, float(slope)
+    (9.0, 'told', 6.0)
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            values = [variable.value for variable in variables]
+            tape.watch(values)
+            told = function()
+        return told, tape.gradient(told[0], values)
+    if backend != "jax":
+        raise NotImplementedError(f"Gradients are known of TensorFlow and JAX, not of {backend}.")
+    import jax
+
+    known = [(variable, variable.value) for variable in constants]
+
+    def at(values):
+        changed = zip(variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=[*known, *changed]):
+            value, *others = function()
+        return value, others
+
+    differentiate = jax.value_and_grad(at, has_aux=True)
+    (value, others), gradient = differentiate([variable.value for variable in variables])
+    return (value, *others), gradient

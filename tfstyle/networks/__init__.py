@@ -1,5 +1,6 @@
 """Stylizers, which paint, and the loss network, which looks."""
 
+from tfstyle.networks.adversaries import Sampler, discriminator
 from tfstyle.networks.any_style import AnyNet, StyleEncoder
 from tfstyle.networks.architectures import GENERATORS, register
 from tfstyle.networks.canvas import PIXELS, Canvas
@@ -25,9 +26,11 @@ __all__ = [
     "InstanceNormalization",
     "LeanNet",
     "ResidualBlock",
+    "Sampler",
     "StyleEncoder",
     "TransformNet",
     "depth_to_space",
+    "discriminator",
     "fastest_precision",
     "load_network",
     "register",
