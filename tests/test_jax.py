@@ -67,6 +67,11 @@ TRAIN_ANY = TRAIN.replace('"painting.png", ".", name', '".", ".", name, "any"').
     "style_size=32", "painting_size=(32, 40)"
 )
 
+TRAIN_HAND = (
+    TRAIN.replace('"painting.png", ".", name', '".", ".", name, "collection"')
+    .replace("style_size=32", "painting_size=(48, 52)")
+    .replace("sizes=(32,), content_size=(32, 40)", "sizes=(48,), content_size=(48, 50)")
+)
 
 TRAIN_DIGITS = """
 import keras, numpy as np
@@ -89,7 +94,8 @@ for weight, expected in zip(run("broken.keras").get_weights(), whole.get_weights
     np.testing.assert_allclose(weight, expected, atol=1e-6)
 """
 
-SCRIPTS = {"optimize": OPTIMIZE, "train": TRAIN, "any": TRAIN_ANY, "digits": TRAIN_DIGITS}
+SCRIPTS = {"optimize": OPTIMIZE, "train": TRAIN, "any": TRAIN_ANY}
+SCRIPTS |= {"hand": TRAIN_HAND, "digits": TRAIN_DIGITS}
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)

@@ -11,15 +11,16 @@ from tfstyle.losses.equations import (
     style_loss,
     total_variation,
 )
-from tfstyle.losses.gradients import value_and_gradient
+from tfstyle.losses.gradients import two_ways, value_and_gradient
 from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS
 from tfstyle.losses.statistics import channel_moments, gram_matrix
-from tfstyle.losses.terms import Codes, Seen, Term, in_regions, terms_of
+from tfstyle.losses.terms import AdversaryTerm, Codes, Seen, Term, in_regions, terms_of
 
 __all__ = [
     "CONTENT_NORMS",
     "STYLE_NORMS",
     "TV_NORMS",
+    "AdversaryTerm",
     "Codes",
     "Seen",
     "Term",
@@ -41,6 +42,7 @@ __all__ = [
     "style_loss",
     "terms_of",
     "total_variation",
+    "two_ways",
     "value_and_gradient",
     "wasserstein_loss",
 ]

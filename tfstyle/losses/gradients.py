@@ -64,6 +64,47 @@ def _for_tensorflow(function, gradient):
     return differentiable
 
 
+def _second_brought_to_size(upstream, y, x, weight):
+    first, second = ops.split(upstream, 2)
+    sizes = [ops.sqrt(ops.sum(each**2)) for each in (first, second)]
+    return first + weight * sizes[0] / ops.maximum(sizes[1], 1e-12) * second
+
+
+@with_gradient(_second_brought_to_size)
+def _twice(x, weight):
+    return ops.concatenate([x, x])
+
+
+def two_ways(x, weight):
+    """Give a tensor two ways on, and what comes back by the second a size.
+
+    Losses of different kinds that are computed so need no weights to be tried out: whatever their
+    units are, and however they change, the second counts `weight` times as much as the first.
+
+    Args:
+        x: Float tensor.
+        weight: Norm of the gradient that comes back by the second way, as a multiple of that which
+            comes back by the first.
+
+    Returns:
+        `x`, twice.
+
+    Example:
+
+    >>> x = keras.Variable([3.0, 4.0])
+    >>> def loss():
+    ...     one, other = two_ways(x.value, 0.5)
+    ...     return (ops.sum(one) + 1e6 * ops.sum(other),)
+    >>> print(ops.convert_to_numpy(value_and_gradient(loss, [x])[1][0]))
+    [1.5 1.5]
+
+    Source: the weight of the adversarial loss in Esser et al. (2021), "Taming transformers",
+    https://arxiv.org/abs/2012.09841, eq. 7. Departs from it: gradients at the picture in place of
+    the last layer's weights.
+    """
+    return ops.split(_twice(x, ops.convert_to_tensor(weight, dtype=x.dtype)), 2)
+
+
 def value_and_gradient(function, variables, constants=()):
     """Compute a function and its gradient, with any of Keras' backends that has one.
 

@@ -1,6 +1,6 @@
 """Stylizers, which paint, and the loss network, which looks."""
 
-from tfstyle.networks.adversaries import Sampler, discriminator
+from tfstyle.networks.adversaries import PatchCritic, Sampler, discriminator
 from tfstyle.networks.any_style import AnyNet, StyleEncoder
 from tfstyle.networks.architectures import GENERATORS, register
 from tfstyle.networks.canvas import PIXELS, Canvas
@@ -25,6 +25,7 @@ __all__ = [
     "Generator",
     "InstanceNormalization",
     "LeanNet",
+    "PatchCritic",
     "ResidualBlock",
     "Sampler",
     "StyleEncoder",

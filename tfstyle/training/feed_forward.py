@@ -10,9 +10,10 @@ import keras
 
 from tfstyle.config import training_with
 from tfstyle.config.checks import as_list
-from tfstyle.losses import terms_of
+from tfstyle.config.training import PATCH
+from tfstyle.losses import AdversaryTerm, terms_of
 from tfstyle.model import StyleContentModel
-from tfstyle.networks import GENERATORS, AnyNet
+from tfstyle.networks import GENERATORS, AnyNet, PatchCritic
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings
@@ -22,9 +23,16 @@ from tfstyle.pictures.files import check_folder_writable, writing
 from tfstyle.training.any_style import AnySheet, AnyStyleModel
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
-from tfstyle.training.gallery import Gallery
+from tfstyle.training.gallery import Gallery, Works
+from tfstyle.training.hand import HandModel
 from tfstyle.training.run import Run, alone, folder_of, keep_to_records
-from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
+from tfstyle.training.watching import (
+    BatchNaN,
+    CriticWon,
+    Sheet,
+    TensorBoard,
+    TrainingProgress,
+)
 from tfstyle.version import __version__
 
 
@@ -52,7 +60,8 @@ def train(
     Args:
         style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
             For a network of any style (`config="any"`) paintings to learn from, in the forms of
-            `content`; see `tfstyle.training.gallery.Gallery`.
+            `content`; see `tfstyle.training.gallery.Gallery`. For a painter's hand
+            (`config="collection"`) a folder of the painter's works.
         content: Photographs to train on: what `tfstyle.training.data.Photos` takes, or a `Photos`,
             whose `bad` then tells which could not be used.
         output: Path of the network to write, ending in `.keras`.
@@ -100,9 +109,18 @@ def train(
             "Paintings of one network must have different file names, which become the names of "
             f"its styles. Received: {', '.join(map(str, paths))}."
         )
+    drawn = config.collection or config.architecture == "any"  # paintings, anew in each step
     gallery, paintings = _gallery(paths, config), []
-    if gallery is None:
+    if not drawn:
         paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
+    sides = config.painting_size
+    if paintings and gallery:  # pieces for the critic, as large as those that are learned from
+        sides = (min(paintings[0].shape[:2]),) * 2
+        if sides[0] < PATCH:
+            raise ValueError(
+                f"A critic judges patches of {PATCH} px, and the painting has {sides[0]}. Raise "
+                f"`style_size`. Received: style_size={config.style_size}."
+            )
     photos = content if isinstance(content, Photos) else Photos(content)
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
     examples = validation or photos
@@ -114,6 +132,8 @@ def train(
         gc.collect()
         # A cluster wants to be met before TensorFlow computes anything.
         strategy = strategy_for(devices, config.batch_size)
+        if strategy and config.adversary_weight:
+            raise ValueError("A critic learns on one device: leave `devices` and TF_CONFIG out.")
         network = load_network(config.network, config.network_weights)
         precision = fastest_precision() if config.precision == "auto" else config.precision
 
@@ -130,7 +150,10 @@ def train(
             run,
             BatchNaN(run, photos),
             TrainingProgress(run),
-            AnySheet(run, examples, gallery) if gallery else Sheet(run, examples),
+            CriticWon(run),
+            AnySheet(run, examples, gallery)
+            if isinstance(generator, AnyNet)
+            else Sheet(run, examples),
         ]
         if log_dir:
             watchers.append(TensorBoard(run, log_dir))
@@ -145,7 +168,7 @@ def train(
                 first=run.step,
                 seed=config.seed,
                 num_styles=len(paths),
-                gallery=gallery and (gallery, config.painting_size),
+                gallery=gallery and (gallery, sides),
             )
             steps = last - run.step
             # Trace anew for each size: a second trace would leave the sizes open, and round
@@ -166,21 +189,23 @@ def train(
 
 
 def _gallery(paths, config):
-    """Return the paintings that a network of any style learns from; None for other networks."""
-    is_folder = paths[0].is_dir()
-    if config.architecture != "any":
-        if is_folder:
-            raise ValueError(
-                f"`style` must name paintings. Received: '{paths[0]}', a folder, from which a "
-                "network of any style is trained (`config='any'`)."
-            )
+    """Return the paintings of which pieces are drawn in each step; None where none are."""
+    any_style = config.architecture == "any"
+    drawn = any_style or config.collection
+    if not drawn and paths[0].is_dir():
+        raise ValueError(
+            f"`style` must name paintings. Received: '{paths[0]}', a folder, from which a "
+            "network of any style is trained (`config='any'`), or of one painter's hand "
+            "(`config='collection'`)."
+        )
+    if not (drawn or config.adversary_weight):
         return None
     if len(paths) > 1:
         raise ValueError(
-            "A network of any style is trained on one folder of paintings. "
-            f"Received: {len(paths)} paths in `style`."
+            "A network of any style, a painter's hand and a critic are trained on one painting or "
+            f"one folder of paintings. Received: {len(paths)} paths in `style`."
         )
-    gallery = Gallery(paths[0], cache_mb=300)
+    gallery = (Gallery if any_style else Works)(paths[0], cache_mb=300)
     gallery.crop(0, config.painting_size[0], config.painting_size, config.seed)  # is any read?
     return gallery
 
@@ -209,8 +234,16 @@ def _generator(config, paths, precision, init):
 
 def _model(config, network, generator, precision, paintings, replicas):
     extractor = FeatureExtractor(network, config.layers, config.pooling, dtype=precision)
-    kind = StyleContentModel if paintings else AnyStyleModel
-    model = kind(generator, extractor, terms_of(config), layer_metrics=True)
+    terms, options = terms_of(config), {"layer_metrics": True}
+    kind = AnyStyleModel if config.architecture == "any" else StyleContentModel
+    if config.collection or config.adversary_weight:
+        kind = HandModel
+    if config.adversary_weight:
+        terms.append(AdversaryTerm("adversary", config.adversary_weight, PatchCritic()))
+        options["critic_optimizer"] = keras.optimizers.Adam(
+            config.critic_learning_rate, beta_1=0.5, beta_2=0.9
+        )
+    model = kind(generator, extractor, terms, **options)
     if paintings:
         (model.set_styles if len(paintings) > 1 else model.set_style)(
             [painting[None] for painting in paintings]
@@ -222,7 +255,9 @@ def _model(config, network, generator, precision, paintings, replicas):
     )
     # Loss scaling leaves out a step that overflows, as one in thousands of a network of any style
     # does in bfloat16 as well.
-    if precision == "mixed_float16" or (precision == "mixed_bfloat16" and not paintings):
+    if precision == "mixed_float16" or (
+        precision == "mixed_bfloat16" and config.architecture == "any"
+    ):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, jit_compile=config.xla or keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
@@ -247,7 +282,7 @@ def _identity(config, precision, gallery, paintings, photos, init):
         | {
             "precision": precision,
             "network_weights": None,  # where they lie is no matter
-            "style": f"{len(gallery)} paintings" if gallery else pixels.hexdigest()[:16],
+            "style": pixels.hexdigest()[:16] if paintings else f"{len(gallery)} paintings",
             "content": f"{len(photos)} photographs",
             "init": init and str(init),
         }
@@ -259,7 +294,7 @@ def _card(config, paths, about, generator, gallery, photos, run):
     abouts = [*about, *[""] * (len(paths) - len(about))]
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
     styles = [{"name": n, "about": text} for n, text in zip(names, abouts, strict=True)]
-    if gallery is None:
+    if not isinstance(generator, AnyNet):
         styles = [style | {"thumbnail": thumbnail(generator, i)} for i, style in enumerate(styles)]
     return {
         "styles": styles,

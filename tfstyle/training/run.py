@@ -177,17 +177,14 @@ class Run(keras.callbacks.Callback):
         if time.monotonic() - self._saved > self._every:
             self.save()
 
-    def _variables(self):
-        model = self.model  # Keras' property, which fetches the weights where JAX holds them
-        return [*model.stylizer.variables, *model.optimizer.variables]
-
     def save(self):
         """Write the checkpoint, whole or not at all."""
         self._saved = time.monotonic()
         if not self.writes:
             return
         state = {"step": self.step, "losses": self.losses, "bad": dict(self.photos.bad)}
-        save_state(self.folder, self._variables(), self.identity, state)
+        # Keras' property `model` fetches the weights where JAX holds them.
+        save_state(self.folder, self.model.state, self.identity, state)
         if not self._recorded:
             for name, photos in self.seen.items():
                 write(self.folder / f"{name}.json", json.dumps(photos.record()))
@@ -199,7 +196,7 @@ class Run(keras.callbacks.Callback):
         Raises:
             ValueError: If it is of a run with other settings, or damaged.
         """
-        state = restore_state(self.folder, self._variables(), self.identity)
+        state = restore_state(self.folder, self.model.state, self.identity)
         if state is None:
             return
         self.step, self.losses = state["step"], state["losses"]
