@@ -11,7 +11,8 @@ from tfstyle.config import training_with
 from tfstyle.losses import AdversaryTerm, terms_of, two_ways, value_and_gradient
 from tfstyle.losses.terms import PictureTerm
 from tfstyle.model import StyleContentModel
-from tfstyle.networks import FeatureExtractor, LeanNet, PatchCritic
+from tfstyle.networks import AnyNet, FeatureExtractor, LeanNet, PatchCritic
+from tfstyle.painting.instant import Paintings
 from tfstyle.training import feed_forward
 from tfstyle.training.data import batches
 from tfstyle.training.feed_forward import train
@@ -292,3 +293,15 @@ def test_a_critic_learns_on_one_device(monkeypatch):
     monkeypatch.setattr(feed_forward, "strategy_for", lambda *args: "two devices")
     with pytest.raises(ValueError, match="A critic learns on one device: leave `devices`"):
         train("monet", "photos", "a.keras", devices=2, **TINY)
+
+
+def test_a_hand_starts_from_the_mean_code_of_its_works(folder):
+    any_style = AnyNet(0.125, 0, card={"styles": [{"name": "any", "about": ""}]})
+    any_style.save("any.keras")
+    (folder / "monet" / "04.png").write_bytes(b"no picture")
+    settings = TINY | {"architecture": "crisp", "steps": 1, "learning_rate": 1e-6}
+    network = train("monet", "photos", "a.keras", init="any.keras", **settings)
+    seen = [f"monet/{i:02}.png" for i in range(HELD_OUT + 1) if i not in (0, 4, HELD_OUT)]
+    expected = Paintings(seen, "any.keras").network("a")
+    for mine, theirs in zip(network.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=3e-6)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from tfstyle.config import training_with
+from tfstyle.config import CODE_SIDE, training_with
 from tfstyle.config.checks import as_list
 from tfstyle.config.training import PATCH
 from tfstyle.losses import AdversaryTerm, terms_of
@@ -32,6 +32,7 @@ from tfstyle.training.watching import (
     Sheet,
     TensorBoard,
     TrainingProgress,
+    examples,
 )
 from tfstyle.version import __version__
 
@@ -69,7 +70,8 @@ def train(
         about: For each style a line on painter, work and licence, kept in the network's `card`;
             of one style also the line itself.
         init: Path of a network of the same shape to start from; or of a network of any style, or
-            "any" for the one that ships, to start with what it makes of the painting.
+            "any" for the one that ships, to start with what it makes of the painting, or of the
+            mean of a collection's codes.
         validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
             first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
@@ -123,8 +125,8 @@ def train(
             )
     photos = content if isinstance(content, Photos) else Photos(content)
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
-    examples = validation or photos
-    examples = examples if isinstance(examples, Photos) else Photos(examples)
+    shown = validation or photos
+    shown = shown if isinstance(shown, Photos) else Photos(shown)
     seen = {"photographs": photos} | ({"paintings": gallery} if gallery else {})
     with alone(folder_of(output)):
         keep_to_records(seen, folder_of(output))
@@ -139,7 +141,7 @@ def train(
 
         with strategy.scope() if strategy else contextlib.nullcontext():
             keras.utils.set_random_seed(config.seed)
-            generator = _generator(config, paths, precision, init)
+            generator = _generator(config, paths, precision, init, gallery)
             replicas = strategy.num_replicas_in_sync if strategy else 1
             model = _model(config, network, generator, precision, paintings, replicas)
         identity = _identity(config, precision, gallery, paintings, photos, init)
@@ -151,9 +153,7 @@ def train(
             BatchNaN(run, photos),
             TrainingProgress(run),
             CriticWon(run),
-            AnySheet(run, examples, gallery)
-            if isinstance(generator, AnyNet)
-            else Sheet(run, examples),
+            AnySheet(run, shown, gallery) if isinstance(generator, AnyNet) else Sheet(run, shown),
         ]
         if log_dir:
             watchers.append(TensorBoard(run, log_dir))
@@ -210,7 +210,7 @@ def _gallery(paths, config):
     return gallery
 
 
-def _generator(config, paths, precision, init):
+def _generator(config, paths, precision, init, gallery):
     shape = {"width": config.width, "blocks": config.blocks, "dtype": precision}
     if config.architecture != "any":
         shape["num_styles"] = len(paths)
@@ -222,7 +222,10 @@ def _generator(config, paths, precision, init):
         try:
             start = load_painter(init)
             if isinstance(start, AnyNet) and config.architecture != "any":
-                start = Paintings(paths[0], init).network(paths[0].stem)
+                works = paths[:1]
+                if config.collection:
+                    works = examples(gallery.reads, len(gallery), CODE_SIDE)
+                start = Paintings(works, init).network(paths[0].stem)
             generator.set_weights(start.get_weights())
         except ValueError as error:
             raise ValueError(
