@@ -21,15 +21,15 @@ class Train:
 
     style: tuple[Path, ...] = ()
     """The painting; or several, for a network of several styles; with --config any a folder or .zip
-    of paintings, for a network of any style."""
+    of paintings, for a network of any style; with --config collection one of a painter's works."""
     content: str | None = None
     """Photographs: a folder, a .zip (read in place), TFRecord files, or coco/2017. With --config
     digits small pictures: mnist.npz, idx files, a folder; where none are named, Keras' download."""
     output: Path
     """Network to write, .keras. Checkpoint and sheet lie beside it, in a folder OUTPUT.training."""
     config: str = "default"
-    """Preset whose values the flags below start from: default, any, johnson or stylefusion; or
-    digits, a lesson: a network that makes digits of nothing but chance."""
+    """Preset whose values the flags below start from: default, any, collection, johnson or
+    stylefusion; or digits, a lesson: a network that makes digits of nothing but chance."""
     about: tuple[str, ...] = ()
     """For each painting a line on painter, work and licence, kept in the network."""
     init: Path | None = None

@@ -125,6 +125,18 @@ def test_a_step_is_that_of_numpy():
     assert {name: values[0] for name, values in told.items()} == pytest.approx(expected, rel=1e-4)
 
 
+def test_pictures_may_be_float():
+    images, found = pictures(4)[..., None], []
+    for form in (images, np.float32(images) / 255):
+        keras.utils.set_random_seed(0)
+        model = Adversarial(Sampler(3, 8, (6, 5, 1)), discriminator(8, (6, 5, 1)))
+        model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+        model.fit(form, batch_size=4, verbose=0)
+        found.append(model.discriminator.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_networks_are_the_lessons():
     sampler, judge = Sampler(), discriminator()
     shapes = [[tuple(w.shape) for w in model.weights[::2]] for model in (sampler, judge)]
@@ -159,6 +171,8 @@ def test_a_broken_run_ends_as_one_that_was_not(content, capsys):
     loaded = keras.saving.load_model("digits.keras")
     assert loaded.card["training"]["pictures"] == 18
     assert set(loaded.card["losses"]) == {*Adversarial.METRICS, "spread"}
+    again = train_digits("digits.keras", content, **TINY)  # there is nothing left to do
+    assert again.card == sampler.card
     points = np.ones((2, 3), np.float32)
     np.testing.assert_array_equal(loaded(points), sampler(points))
 

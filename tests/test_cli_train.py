@@ -139,7 +139,7 @@ def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys, mon
     [
         (
             ["--config", "monet"],
-            "`training` must be one of ('default', 'any', 'johnson', 'style",
+            "`training` must be one of ('default', 'any', 'collection', 'johnson', 'style",
         ),
         (["--architecture", "huge"], "must be one of ('lean', 'crisp', 'full', 'any'"),
         (["--architecture", "huge"], "Received: architecture='huge'."),

@@ -33,11 +33,12 @@ TOGETHER = 32  # steps between two looks at what happens
 class Adversarial(keras.Model):
     """Teach a sampler and a discriminator, each by the other.
 
-    `compile` it with an optimizer for each and `fit` it on pictures, uint8
-    `(count, height, width, channels)`. Each step teaches the discriminator to tell them from the
-    sampler's, then the sampler to make such as it takes for real. Metrics, of an epoch so far, are
-    `D(x)` and `D(G(z))`, how real the discriminator took pictures and samples for before it learned
-    from them, `discriminator_loss` and `generator_loss`.
+    `compile` it with an optimizer for each and `fit` it on pictures
+    `(count, height, width, channels)`, uint8 or float in [0, 1]. Each step teaches the
+    discriminator to tell them from the sampler's, then the sampler to make such as it takes for
+    real. Metrics, of an epoch so far, are `D(x)` and `D(G(z))`, how real the discriminator took
+    pictures and samples for before it learned from them, `discriminator_loss` and
+    `generator_loss`.
 
     Args:
         sampler: `tfstyle.networks.Sampler`, or another model with its `latent` size.
@@ -109,7 +110,8 @@ class Adversarial(keras.Model):
 
     def _learn(self, pictures):
         """Take a step; return the metrics."""
-        real = ops.cast(pictures, "float32") / 255
+        levels = 255 if keras.backend.standardize_dtype(pictures.dtype) == "uint8" else 1
+        real = ops.cast(pictures, "float32") / levels
         where = keras.random.normal((ops.shape(real)[0], self.sampler.latent), seed=self.points)
         fake = self.sampler(where)  # apart from what is differentiated: no gradient reaches it
         judge, sampler = self.discriminator, self.sampler
@@ -182,8 +184,9 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
             *(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8) for _ in range(2)),
             steps_per_execution=min(TOGETHER, steps),
         )
-        done = (restore_state(folder, model.state, identity) or {"epoch": 0})["epoch"]
-        watch = Watch(config, images, folder)
+        found = restore_state(folder, model.state, identity) or {"epoch": 0, "latest": {}}
+        done, watch = found["epoch"], Watch(config, images, folder)
+        watch.latest = found["latest"]
         while done < config.epochs:
             order = np.random.default_rng((config.seed, done)).permutation(len(images))
             model.fit(
@@ -198,7 +201,7 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
             if model.stop_training:  # the epoch is broken off: it is begun anew
                 break
             done += 1
-            save_state(folder, model.state, identity, {"epoch": done})
+            save_state(folder, model.state, identity, {"epoch": done, "latest": watch.latest})
         sampler.card = {
             "training": json.loads(config.to_json())
             | {"pictures": len(images), "epochs_done": done},
