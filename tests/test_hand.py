@@ -184,6 +184,29 @@ def test_a_critic_learns_and_the_network_by_it(tiny_network, eager):
         np.testing.assert_array_equal(weight, kept)
 
 
+def test_a_critic_counts_as_far_as_it_can_tell(tiny_network):
+    """Of a critic that scores by brightness alone, and paintings of three levels."""
+    level = PictureTerm("level", 1.0, lambda pictures: ops.mean(pictures))
+    model = hand_model(tiny_network, 0.5, [level])
+
+    def bright(pictures):
+        return 4 * ops.mean(pictures, (1, 2, 3))
+
+    picture, shares = np.full((1, 48, 48, 3), 0.5, np.float32), []
+    model.critic = model.terms[-1].critic = bright
+    for other in (0.4, 0.75, 1.0, 1.5):  # scores 1.6, 3, 4, 6 beside the picture's 2
+        variable = keras.Variable(picture)
+        (_,), (slope,) = value_and_gradient(
+            lambda x=variable, y=other * 2 * picture: (
+                model.losses_of(x.value, (picture, y))["loss"],
+            ),
+            [variable],
+        )
+        own = 1 / picture.size
+        shares.append(float(ops.mean(slope)) / own)
+    np.testing.assert_allclose(shares, [1, 1 - 0.5 * 0.5, 1 - 0.5, 1 - 0.5], rtol=1e-4)
+
+
 def test_two_critics_or_none_to_optimize_are_refused(tiny_network):
     extractor = FeatureExtractor(tiny_network, [])
     terms = [AdversaryTerm(name, 1.0, PatchCritic(FILTERS)) for name in "ab"]

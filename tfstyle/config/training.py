@@ -48,8 +48,9 @@ class TrainConfig(Losses):
     photograph is held against is drawn from them in every step."""
     adversary_weight: float = 0.0
     """How much a critic counts that learns along to tell paintings from what the network paints:
-    the size of its gradient at the picture, beside that of all other losses together."""
-    critic_learning_rate: float = 2e-4
+    the size of its gradient at the picture, beside that of all other losses together, where it is
+    sure; the less sure, the smaller."""
+    critic_learning_rate: float = 1e-3
     """Adam's learning rate of the critic."""
 
     sizes: tuple[int, ...] = (160, 256)

@@ -337,8 +337,8 @@ class AdversaryTerm(Term):
     """Be taken for paintings by a critic; what it takes paintings and pictures for is reported as
     `critic_real` and `critic_fake`.
 
-    Its weight stands for how much it counts beside all other terms, see
-    `tfstyle.losses.two_ways`; in the sum it changes nothing else.
+    Its weight stands for how much it counts at most beside all other terms, see
+    `tfstyle.training.hand.HandModel`; in the sum it changes nothing else.
 
     Args:
         critic: `tfstyle.networks.PatchCritic`, or another model from pictures to logits.

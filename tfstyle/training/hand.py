@@ -15,6 +15,10 @@ class HandModel(StyleContentModel):
     `(batch, height, width, 3)` in [0, 1], of any two sizes. Without `set_style`, style terms hold
     each photograph's painting against the piece beside it.
 
+    A critic counts as far as it can tell: with all of its weight where its scores of paintings and
+    pictures lie 2 apart, as its loss asks for, and not at all where they are the same. So a critic
+    that knows nothing yet, or that the network has just overtaken, leads nobody astray.
+
     Args:
         terms: As for `StyleContentModel`, perhaps with one `AdversaryTerm`, whose critic is then
             taught after each step.
@@ -52,7 +56,11 @@ class HandModel(StyleContentModel):
             styles = self.summaries(paintings)
         judged = None
         if self.critic:
-            stylized, judged = two_ways(stylized, self.adversary_weight)
+            real, fake = (
+                ops.mean(self.critic(ops.stop_gradient(x))) for x in (paintings, stylized)
+            )
+            sure = ops.clip((real - fake) / 2, 0, 1)
+            stylized, judged = two_ways(stylized, self.adversary_weight * sure)
         return self._compare(stylized, photographs, styles, judged=judged, paintings=paintings)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
