@@ -109,7 +109,7 @@ def run(arguments):
 
 def _run_digits(options):
     from tfstyle.optimize.callbacks import StopOnInterrupt
-    from tfstyle.training.adversarial import train_digits
+    from tfstyle.training.lesson import train_digits
 
     interrupt = StopOnInterrupt()
     sampler = train_digits(options.output, options.content, options.settings, callbacks=[interrupt])

@@ -11,8 +11,9 @@ from PIL import Image
 from tfstyle.config import DigitsConfig
 from tfstyle.losses import discriminator_loss, generator_loss, hinge_loss, value_and_gradient
 from tfstyle.networks import Sampler, discriminator
-from tfstyle.training import adversarial
-from tfstyle.training.adversarial import Adversarial, Watch, train_digits
+from tfstyle.training import lesson
+from tfstyle.training.adversarial import Adversarial
+from tfstyle.training.lesson import Watch, train_digits
 
 TINY = {"latent": 3, "hidden": 8, "epochs": 3, "batch_size": 4, "sheet_epochs": 2}
 
@@ -222,7 +223,7 @@ def test_train_digits_refuses(content, fields, text):
 
 def said(monkeypatch, tmp_path, sampler, scores, epochs=(0,)):
     """Return what a watch warns of after epochs with a sampler."""
-    monkeypatch.setattr(adversarial, "EARLY", 0)
+    monkeypatch.setattr(lesson, "EARLY", 0)
     watch = Watch(DigitsConfig(**TINY), pictures()[..., None], tmp_path)
     watch.set_model(Adversarial(sampler, discriminator(8, (6, 5, 1))))
     watch.model.stop_training = False

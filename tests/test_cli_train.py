@@ -197,16 +197,16 @@ def lesson(tmp_path, monkeypatch):
 
 
 def test_the_lesson_is_trained_and_gone_on_with(lesson, capsys, monkeypatch):
-    from tfstyle.training import adversarial
+    from tfstyle.training import lesson as module
 
-    class Interrupted(adversarial.Watch):
+    class Interrupted(module.Watch):
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, logs)
             if self._epoch == 2:
                 signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(adversarial, "Watch", Interrupted)
+        patch.setattr(module, "Watch", Interrupted)
         assert lesson("--epochs", "3") == 130
     said = capsys.readouterr()
     assert said.err.endswith("stopped at epoch 1 of 3; the same command goes on from there\n")

@@ -75,7 +75,7 @@ TRAIN_HAND = (
 
 TRAIN_DIGITS = """
 import keras, numpy as np
-from tfstyle.training.adversarial import train_digits
+from tfstyle.training.lesson import train_digits
 
 class Stop(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):

@@ -75,7 +75,7 @@ def floor_of(name):
         "optimize": "callbacks picture",
         "painting": "samples sizes zoo hub instant inspection regions together doors films",
         "batch": "places looks painter flow",
-        "training": "devices data digits gallery run watching adversarial hand any_style "
+        "training": "devices data digits gallery run watching adversarial lesson hand any_style "
         "feed_forward",
         "export": "config picture_headers moments frozen report calibration signatures warmup "
         "saved_model litert onnx footprint parity publishing page app",
