@@ -15,6 +15,7 @@ COMMANDS = {
     "app": "paint in the browser, on this machine",
     "export": "export a trained style for a server, a phone or a browser",
     "verify": "compare an exported style with the network",
+    "sample": "make pictures with a network of the lesson `digits`",
     "styles": "list the trained styles that ship with tfstyle",
     "shards": "copy photographs to train on into TFRecord files",
     "recipes": "list the recipes, or print one as JSON",
@@ -55,6 +56,8 @@ def main(argv=None):
         print(f"tfstyle {__version__}")
         return 0
     name, *arguments = argv
+    if name.endswith(".keras"):  # a network alone: what it makes by itself
+        name, arguments = "sample", argv
     if name not in COMMANDS:
         print(
             f"tfstyle: there is no command {name!r}. Commands: {', '.join(COMMANDS)}.",

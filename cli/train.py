@@ -8,8 +8,9 @@ from pathlib import Path
 from tfstyle.cli import flags
 from tfstyle.cli.photos import lines_on
 from tfstyle.cli.quiet import load_tensorflow
-from tfstyle.config import TRAININGS, training_with
+from tfstyle.config import TRAININGS, DigitsConfig, training_with
 
+DIGITS = "digits"
 SHOWN = 20  # photographs that could not be used
 
 
@@ -18,16 +19,17 @@ class Train:
     """Train a network that paints in the style of a painting, in one pass. The same command goes
     on with an interrupted run."""
 
-    style: tuple[Path, ...]
+    style: tuple[Path, ...] = ()
     """The painting; or several, for a network of several styles; with --config any a folder or .zip
-    of paintings, for a network of any style."""
-    content: str
-    """Photographs: a folder, a .zip (read in place), TFRecord files, or coco/2017."""
+    of paintings, for a network of any style; with --config collection one of a painter's works."""
+    content: str | None = None
+    """Photographs: a folder, a .zip (read in place), TFRecord files, or coco/2017. With --config
+    digits small pictures: mnist.npz, idx files, a folder; where none are named, Keras' download."""
     output: Path
     """Network to write, .keras. Checkpoint and sheet lie beside it, in a folder OUTPUT.training."""
     config: str = "default"
-    """Preset whose values the flags below start from: default, any, johnson or
-    stylefusion."""
+    """Preset whose values the flags below start from: default, any, collection, johnson or
+    stylefusion; or digits, a lesson: a network that makes digits of nothing but chance."""
     about: tuple[str, ...] = ()
     """For each painting a line on painter, work and licence, kept in the network."""
     init: Path | None = None
@@ -41,20 +43,39 @@ class Train:
     """Time between checkpoints."""
     log_dir: Path | None = None
     """Folder for TensorBoard."""
-    settings: flags.given(of_the_default_training=TRAININGS["default"])
+    settings: flags.given(of_the_default_training=TRAININGS["default"], of_digits=DigitsConfig())
 
 
 def parse(arguments):
-    """Return `Train` from `arguments`, with the whole `TrainConfig` in its `settings`."""
+    """Return `Train` from `arguments`, with the whole `TrainConfig`, or `DigitsConfig`, in its
+    `settings`."""
     options = flags.parse(Train, "tfstyle-train", arguments)
-    config = flags.filled(training_with(options.config), options.settings, "A training")
-    return dataclasses.replace(options, settings=config)
+    if options.config == DIGITS:
+        fields = {field.name: field.default for field in dataclasses.fields(Train)}
+        taken = ("output", "content", "config", "settings")
+        wrong = [
+            f"--{name.replace('_', '-')}"
+            for name, default in fields.items()
+            if name not in taken and getattr(options, name) != default
+        ]
+        if wrong:
+            raise ValueError(f"The lesson 'digits' takes no {', '.join(wrong)}.")
+        start, way = DigitsConfig(), "The lesson 'digits'"
+    else:
+        start, way = training_with(options.config), "A training"
+        for name in ("style", "content"):
+            if not getattr(options, name):
+                what = {"style": "PAINTING", "content": "PHOTOS"}[name]
+                raise ValueError(f"A style is learned from `{name}`. Give it: --{name} {what}.")
+    return dataclasses.replace(options, settings=flags.filled(start, options.settings, way))
 
 
 def run(arguments):
     """Train as `arguments` say; return the exit code."""
     options = parse(arguments)
     load_tensorflow()
+    if options.config == DIGITS:
+        return _run_digits(options)
     from tfstyle.optimize.callbacks import StopOnInterrupt
     from tfstyle.training.data import Photos
     from tfstyle.training.feed_forward import train
@@ -83,10 +104,24 @@ def run(arguments):
             print(f"  {name}: {reason}", file=sys.stderr)
         if len(photos.bad) > SHOWN:
             print(f"  and {len(photos.bad) - SHOWN} more", file=sys.stderr)
-    if training["steps_done"] < training["steps"]:
+    return _end(options, interrupt, "step", training["steps_done"], training["steps"])
+
+
+def _run_digits(options):
+    from tfstyle.optimize.callbacks import StopOnInterrupt
+    from tfstyle.training.lesson import train_digits
+
+    interrupt = StopOnInterrupt()
+    sampler = train_digits(options.output, options.content, options.settings, callbacks=[interrupt])
+    training = sampler.card["training"]
+    return _end(options, interrupt, "epoch", training["epochs_done"], training["epochs"])
+
+
+def _end(options, interrupt, what, done, planned):
+    """Say where a run ended; return the exit code."""
+    if done < planned:
         print(
-            f"stopped at step {training['steps_done']} of {training['steps']}; "
-            "the same command goes on from there",
+            f"stopped at {what} {done} of {planned}; the same command goes on from there",
             file=sys.stderr,
         )
         return interrupt.exit_code

@@ -139,7 +139,7 @@ def test_train_names_twenty_photographs_that_could_not_be_used(call, capsys, mon
     [
         (
             ["--config", "monet"],
-            "`training` must be one of ('default', 'any', 'johnson', 'style",
+            "`training` must be one of ('default', 'any', 'collection', 'johnson', 'style",
         ),
         (["--architecture", "huge"], "must be one of ('lean', 'crisp', 'full', 'any'"),
         (["--architecture", "huge"], "Received: architecture='huge'."),
@@ -180,3 +180,64 @@ def test_train_refuses_bad_flags(call, flags, text, capsys):
     assert stop.value.code == 2
     said = capsys.readouterr()
     assert text in " ".join(said.err.replace("│", " ").split())
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    """Run the lesson `digits` on eight pictures, with further arguments; exit code."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("mnist.npz", x_train=np.zeros((8, 6, 6), np.uint8))
+
+    def run(*arguments):
+        flags = "--config digits --content mnist.npz --output a.keras --batch-size 4".split()
+        monkeypatch.setattr(sys, "argv", ["tfstyle-train", *flags, *arguments])
+        return cli.train()
+
+    return run
+
+
+def test_the_lesson_is_trained_and_gone_on_with(lesson, capsys, monkeypatch):
+    from tfstyle.training import lesson as module
+
+    class Interrupted(module.Watch):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            if self._epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Watch", Interrupted)
+        assert lesson("--epochs", "3") == 130
+    said = capsys.readouterr()
+    assert said.err.endswith("stopped at epoch 1 of 3; the same command goes on from there\n")
+    assert lesson("--epochs", "3") == 0
+    assert capsys.readouterr().out == "a.keras\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--style", "a.png", "--devices", "2"], "'digits' takes no --style, --devices."),
+        (["--sizes", "32"], "The lesson 'digits' takes no --sizes. Its flags: --latent, --hidden"),
+        (["--content", "gone.npz"], "There is no file or folder 'gone.npz'"),
+        (["--epochs", "0"], "`epochs` must be at least 1."),
+    ],
+)
+def test_the_lesson_refuses_in_a_line(lesson, arguments, text, capsys):
+    assert lesson(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert text in said.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ("--output a.keras --content photos", "Give it: --style PAINTING."),
+        ("--output a.keras --style wave.png", "Give it: --content PHOTOS."),
+    ],
+)
+def test_what_a_style_is_learned_from_must_be_named(monkeypatch, flags, text, capsys):
+    monkeypatch.setattr(sys, "argv", ["tfstyle-train", *flags.split()])
+    assert cli.train() == 2
+    assert capsys.readouterr().err.endswith(f"{text}\n")

@@ -67,8 +67,38 @@ TRAIN_ANY = TRAIN.replace('"painting.png", ".", name', '".", ".", name, "any"').
     "style_size=32", "painting_size=(32, 40)"
 )
 
+TRAIN_HAND = (
+    TRAIN.replace('"painting.png", ".", name', '".", ".", name, "collection"')
+    .replace("style_size=32", "painting_size=(48, 52)")
+    .replace("sizes=(32,), content_size=(32, 40)", "sizes=(48,), content_size=(48, 50)")
+)
 
-@pytest.mark.parametrize("script", [OPTIMIZE, TRAIN, TRAIN_ANY], ids=["optimize", "train", "any"])
+TRAIN_DIGITS = """
+import keras, numpy as np
+from tfstyle.training.lesson import train_digits
+
+class Stop(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = self.epoch == 1
+
+random = np.random.default_rng(0)
+np.savez("mnist.npz", x_train=random.integers(0, 256, (40, 6, 6), dtype=np.uint8))
+def run(name, *callbacks):
+    return train_digits(name, "mnist.npz", callbacks=callbacks, epochs=3, batch_size=4)
+whole = run("whole.keras")
+assert 0 < whole.card["losses"]["D(x)"] < 1, whole.card
+run("broken.keras", Stop())
+for weight, expected in zip(run("broken.keras").get_weights(), whole.get_weights(), strict=True):
+    np.testing.assert_allclose(weight, expected, atol=1e-6)
+"""
+
+SCRIPTS = {"optimize": OPTIMIZE, "train": TRAIN, "any": TRAIN_ANY}
+SCRIPTS |= {"hand": TRAIN_HAND, "digits": TRAIN_DIGITS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_jax(script, tmp_path):
     """Training reads photographs through TensorFlow, and goes on where it was stopped."""
     if importlib.util.find_spec("jax") is None:

@@ -94,14 +94,15 @@ def floor_of(name):
     )
     houses = [*houses.split(), "serving", "cli"]
     rooms = {
-        "config": "checks looks recipe training painting presets",
+        "config": "checks digits looks recipe training painting presets",
         "pictures": "files finding shards layouts jpeg_end opening reading writing colors ffmpeg",
-        "losses": "gradients statistics norms equations distributions codes terms",
-        "networks": "process canvas layers generator any_style architectures features",
+        "losses": "adversaries gradients statistics norms equations distributions codes terms",
+        "networks": "process adversaries canvas layers generator any_style architectures features",
         "optimize": "callbacks lbfgs pieces picture",
-        "painting": "sizes zoo hub instant inspection regions together doors films",
+        "painting": "samples sizes zoo hub instant inspection regions together doors films",
         "batch": "places looks painter flow",
-        "training": "devices data gallery run watching any_style feed_forward",
+        "training": "devices data digits gallery run watching adversarial lesson hand any_style "
+        "feed_forward",
         "export": "config picture_headers moments frozen report calibration signatures warmup "
         "saved_model litert onnx footprint parity publishing page app",
         "serving": "status config access metrics wire catalog client servable batching models "

@@ -23,13 +23,13 @@ from tfstyle.export import page as export_page
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TINY = [
-    *("--width", "0.25", "--blocks", "1", "--sizes", "32", "--content-size", "32", "40"),
+    *("--width", "0.25", "--blocks", "1", "--sizes", "48", "--content-size", "48", "52"),
     *(
         "--painting-size",
-        "32",
-        "40",
+        "48",
+        "52",
         "--style-size",
-        "32",
+        "64",
         "--batch-size",
         "2",
         "--steps",
@@ -38,6 +38,7 @@ TINY = [
         "float32",
     ),
 ]
+LESSON = ["--epochs", "1", "--batch-size", "4"]
 FAST = ["--size", "40", "--steps", "2", "--scales", "1", "--precision", "float32"]
 
 
@@ -58,6 +59,7 @@ def small_world(tmp_path, monkeypatch, fake_vgg):
     for name in ("sky.png", "sea.png"):
         Image.linear_gradient("L").save(name)
     shutil.copytree("photos", "paintings")
+    np.savez("mnist.npz", x_train=np.zeros((8, 28, 28), np.uint8))
     iio.imwrite("film.mp4", np.zeros((4, 32, 48, 3), np.uint8), fps=8)
     from tfstyle.painting import doors as transfer
 
@@ -74,7 +76,9 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/painting.md", "docs/keras.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/painting.md", "docs/keras.md", "docs/adversaries.md"]
+)
 def test_python_blocks_run(page):
     names, found = {}, blocks(ROOT / page, "python")
     assert found
@@ -106,7 +110,8 @@ def test_tfstyle_commands_run(monkeypatch):
     assert len(lines) > 30
     for command, *arguments in lines:
         if command == "tfstyle-train":
-            assert train.run(arguments + TINY) == 0, arguments
+            small = LESSON if "digits" in arguments else TINY
+            assert train.run(arguments + small) == 0, arguments
         else:
             first, *rest = arguments
             if first == "batch" and importlib.util.find_spec("apache_beam") is None:

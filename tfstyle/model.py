@@ -126,6 +126,15 @@ class StyleContentModel(keras.Model):
         styles = self.style_targets
         if styles is None and any(term.against == "style" for term in self.terms):
             raise ValueError("The model has no style to teach. Call `set_style` first.")
+        if style_weights is not None:
+            styles = keras.tree.map_structure(
+                lambda each: ops.einsum("bn,n...->b...", style_weights, each), styles
+            )
+        return self._compare(stylized, images, styles)
+
+    def _compare(self, stylized, images, styles, **others):
+        """Return the losses by name of pictures painted from `images`, held against `styles`; what
+        terms see besides are `others`."""
         features = self.extractor(stylized, layers=self._layers_of())
         if self.content_targets is None:
             # Apart from the stylized pictures: not as deep, and no gradient.
@@ -133,11 +142,7 @@ class StyleContentModel(keras.Model):
             targets = self.extractor(images, layers=layers) if layers else {}
         else:
             images, targets = self.photographs, self.content_targets
-        if style_weights is not None:
-            styles = keras.tree.map_structure(
-                lambda each: ops.einsum("bn,n...->b...", style_weights, each), styles
-            )
-        seen = Seen(pictures=stylized, photographs=images, features=features)
+        seen = Seen(pictures=stylized, photographs=images, features=features, **others)
         return self._sum(seen, targets, styles)
 
     def _sum(self, seen, content_targets, style_targets):
@@ -155,6 +160,11 @@ class StyleContentModel(keras.Model):
         """Return the layers of all terms, or of those held against content or style."""
         terms = [term for term in self.terms if against in (None, term.against)]
         return tuple(dict.fromkeys(layer for term in terms for layer in term.layers))
+
+    @property
+    def state(self):
+        """All variables that training changes: what a checkpoint keeps."""
+        return [*self.stylizer.variables, *self.optimizer.variables]
 
     def _maybe_symbolic_build(self, *args, **kwargs):
         """Build nothing, where Keras would look at a batch first, and fail if it comes in parts on
@@ -192,28 +202,34 @@ class StyleContentModel(keras.Model):
             # Keras clips and looks for overflow before it adds up: let all devices have the same.
             mean = tf.distribute.ReduceOp.MEAN
             gradient = tf.distribute.get_replica_context().all_reduce(mean, gradient)
-        pairs = list(zip(gradient, variables, strict=True))
-        if tf.distribute.has_strategy():
-            self.optimizer.apply_gradients(pairs)
-        else:
-            # Between replicas, where Keras does not sum over the one that there is: TensorFlow
-            # would keep that sum, and with it this graph, as long as the process lives.
-            scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-
-            def apply(strategy):
-                if not self.optimizer.built:
-                    self.optimizer.build(variables)
-                if scaled:  # whose `apply` refuses to be called there, for strategies' sake
-                    self.optimizer._common_apply(gradient, variables)
-                else:
-                    self.optimizer.apply_gradients(pairs)
-
-            tf.distribute.get_replica_context().merge_call(apply)
+        self._apply(self.optimizer, gradient, variables)
         metrics = self.compute_metrics(content, None, stylized)
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras takes the mean over workers along an axis, which scalars lack.
             metrics = {name: value[None] for name, value in metrics.items()}
         return metrics
+
+    def _apply(self, optimizer, gradient, variables):
+        """Let an optimizer take a step, in TensorFlow."""
+        import tensorflow as tf
+
+        pairs = list(zip(gradient, variables, strict=True))
+        if tf.distribute.has_strategy():
+            optimizer.apply_gradients(pairs)
+            return
+        # Between replicas, where Keras does not sum over the one that there is: TensorFlow
+        # would keep that sum, and with it this graph, as long as the process lives.
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+        def apply(strategy):
+            if not optimizer.built:
+                optimizer.build(variables)
+            if scaled:  # whose `apply` refuses to be called there, for strategies' sake
+                optimizer._common_apply(gradient, variables)
+            else:
+                optimizer.apply_gradients(pairs)
+
+        tf.distribute.get_replica_context().merge_call(apply)
 
     def test_step(self, *args):
         if keras.backend.backend() != "tensorflow":

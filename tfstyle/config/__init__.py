@@ -1,6 +1,7 @@
 """What "good" means and how to get there. Loads neither Keras nor TensorFlow."""
 
 from tfstyle.config.checks import with_fields
+from tfstyle.config.digits import DigitsConfig
 from tfstyle.config.looks import LAYERS, Losses
 from tfstyle.config.painting import CODE_SIDE, BatchConfig, HubConfig, OnePass, PaintConfig
 from tfstyle.config.presets import RECIPES, TRAININGS, recipe_with, training_with
@@ -13,6 +14,7 @@ __all__ = [
     "RECIPES",
     "TRAININGS",
     "BatchConfig",
+    "DigitsConfig",
     "HubConfig",
     "Losses",
     "OnePass",

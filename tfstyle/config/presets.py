@@ -175,6 +175,18 @@ TRAININGS = {
         steps=12_000,
         learning_rate=1e-3,
     ),
+    # Ours, for a painter's hand; see docs/adversaries.md.
+    "collection": TrainConfig(
+        collection=True,
+        adversary_weight=1.0,
+        content_layers=("block3_conv3",),
+        style_layers=_STYLE_LAYERS,
+        style_weight=6,
+        tv_norm="smooth",
+        tv_weight=2,
+        grid_weight=300,
+        painting_size=(256, 400),
+    ),
     # Johnson, Alahi and Fei-Fei (2016), as re-done in TensorFlow, with its weight for the Wave.
     # Its Gram matrices are divided by their channels as well.
     "johnson": TrainConfig(
@@ -229,7 +241,8 @@ def training_with(training: "str | TrainConfig" = "default", **fields: Any) -> T
 
     As `recipe_with` is for recipes.
     """
-    return _preset(training, "training", TRAININGS, TrainConfig, fields)
+    others = " (or 'digits', for `tfstyle-train` alone)"
+    return _preset(training, "training", TRAININGS, TrainConfig, fields, others)
 
 
 def _preset(preset, argument, presets, kind, fields, others=""):

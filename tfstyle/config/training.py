@@ -6,6 +6,7 @@ from typing import Literal
 from tfstyle.config.checks import check_at_least_one, check_positive
 from tfstyle.config.looks import Losses
 
+PATCH = 46  # side of what a critic judges at once, see `networks.PatchCritic`
 ARCHITECTURES = ["lean", "crisp", "full", "any"]  # `tfstyle.networks.register` adds others
 
 TrainingPrecision = Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"]
@@ -44,6 +45,16 @@ class TrainConfig(Losses):
     code_weight: float = 0.0
     """Of a network of any style: weight of the codes' mean square."""
 
+    collection: bool = False
+    """Whether the style is a folder of one painter's works, whose hand is learned: what each
+    photograph is held against is drawn from them in every step."""
+    adversary_weight: float = 0.0
+    """How much a critic counts that learns along to tell paintings from what the network paints:
+    the size of its gradient at the picture, beside that of all other losses together, where it is
+    sure; the less sure, the smaller."""
+    critic_learning_rate: float = 1e-3
+    """Adam's learning rate of the critic."""
+
     sizes: tuple[int, ...] = (160, 256)
     """Sides of the square crops to train on, one after the other, each for an equal share of the
     pixels."""
@@ -53,8 +64,8 @@ class TrainConfig(Losses):
     style_size: int = 512
     """Long side of the painting in pixels: how large the strokes are."""
     painting_size: tuple[int, int] = (192, 400)
-    """Of a network of any style: shortest and longest short side that a painting is resized to
-    before a square with the shortest as its side is cropped."""
+    """Of a network of any style or of a collection: shortest and longest short side that a painting
+    is resized to before a square with the shortest as its side is cropped."""
     batch_size: int = 4
     """Photographs in a step, over all devices. Of a network of any style: also paintings; each
     photograph of a device is painted in the style of each painting there."""
@@ -77,7 +88,7 @@ class TrainConfig(Losses):
                 f"Received: architecture={self.architecture!r}."
             )
         check_at_least_one(self, "steps", "batch_size")
-        check_positive(self, "width", "learning_rate", "gradient_norm")
+        check_positive(self, "width", "learning_rate", "critic_learning_rate", "gradient_norm")
         least = 32 if self.grid_weight else 16  # of a window of `losses.grid_variation`
         if not self.sizes or min(self.sizes) < least:
             raise ValueError(
@@ -98,6 +109,20 @@ class TrainConfig(Losses):
                 f"Only a network of any style has codes: {', '.join(of_codes)} must be 0 with "
                 f"architecture={self.architecture!r}."
             )
+        if self.architecture == "any" and (self.collection or self.adversary_weight):
+            raise ValueError(
+                "A network of any style learns from no `collection` and no critic: "
+                "`adversary_weight` must be 0. "
+                f"Received: collection={self.collection}, adversary_weight={self.adversary_weight}."
+            )
+        if self.adversary_weight:
+            least = {"sizes": self.sizes, "painting_size": self.painting_size}
+            for field, sides in least.items():
+                if min(sides) < PATCH:
+                    raise ValueError(
+                        f"A critic judges patches of {PATCH} px: `{field}` must not be below. "
+                        f"Received: {field}={sides}."
+                    )
         if self.style_size < 16:
             raise ValueError(
                 f"`style_size` must be at least 16 px. Received: style_size={self.style_size}."

@@ -1,4 +1,4 @@
-"""Functions with a gradient of their own, which no call leaves anything of."""
+"""Gradients: of a function's variables, and functions with one of their own."""
 
 import keras
 from keras import ops
@@ -62,3 +62,92 @@ def _for_tensorflow(function, gradient):
         return y
 
     return differentiable
+
+
+def _second_brought_to_size(upstream, y, x, weight):
+    first, second = ops.split(upstream, 2)
+    sizes = [ops.sqrt(ops.sum(each**2)) for each in (first, second)]
+    return first + weight * sizes[0] / ops.maximum(sizes[1], 1e-12) * second
+
+
+@with_gradient(_second_brought_to_size)
+def _twice(x, weight):
+    return ops.concatenate([x, x])
+
+
+def two_ways(x, weight):
+    """Give a tensor two ways on, and what comes back by the second a size.
+
+    Losses of different kinds that are computed so need no weights to be tried out: whatever their
+    units are, and however they change, the second counts `weight` times as much as the first.
+
+    Args:
+        x: Float tensor.
+        weight: Norm of the gradient that comes back by the second way, as a multiple of that which
+            comes back by the first.
+
+    Returns:
+        `x`, twice.
+
+    Example:
+
+    >>> x = keras.Variable([3.0, 4.0])
+    >>> def loss():
+    ...     one, other = two_ways(x.value, 0.5)
+    ...     return (ops.sum(one) + 1e6 * ops.sum(other),)
+    >>> print(ops.convert_to_numpy(value_and_gradient(loss, [x])[1][0]))
+    [1.5 1.5]
+
+    Source: the weight of the adversarial loss in Esser et al. (2021), "Taming transformers",
+    https://arxiv.org/abs/2012.09841, eq. 7. Departs from it: gradients at the picture in place of
+    the last layer's weights.
+    """
+    return ops.split(_twice(x, ops.convert_to_tensor(weight, dtype=x.dtype)), 2)
+
+
+def value_and_gradient(function, variables, constants=()):
+    """Compute a function and its gradient, with any of Keras' backends that has one.
+
+    Args:
+        function: Function of no arguments that reads variables, and returns a scalar and whatever
+            else it has to tell.
+        variables: List of the variables that the gradient is taken to.
+        constants: Other variables that the function reads. It must not change any.
+
+    Returns:
+        What the function returned, and the list of gradients.
+
+    Raises:
+        NotImplementedError: If Keras computes with something else than TensorFlow or JAX.
+
+    Example:
+
+    >>> x = keras.Variable(3.0)
+    >>> (value, told), (slope,) = value_and_gradient(lambda: (x**2, "told"), [x])
+    >>> float(value), told, float(slope)
+    (9.0, 'told', 6.0)
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            values = [variable.value for variable in variables]
+            tape.watch(values)
+            told = function()
+        return told, tape.gradient(told[0], values)
+    if backend != "jax":
+        raise NotImplementedError(f"Gradients are known of TensorFlow and JAX, not of {backend}.")
+    import jax
+
+    known = [(variable, variable.value) for variable in constants]
+
+    def at(values):
+        changed = zip(variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=[*known, *changed]):
+            value, *others = function()
+        return value, others
+
+    differentiate = jax.value_and_grad(at, has_aux=True)
+    (value, others), gradient = differentiate([variable.value for variable in variables])
+    return (value, *others), gradient

@@ -38,6 +38,10 @@ class Seen:
     """Where Gram matrices were summed piece by piece: those, and their number of positions."""
     codes: Any = None
     """`Codes`, where a network of any style is trained."""
+    judged: Any = None
+    """The stylized pictures once more, as a critic is shown them: what it teaches is weighed."""
+    paintings: Any = None
+    """Pieces of paintings `(batch, height', width', 3)`, in [0, 1], where a critic is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,6 +336,34 @@ class CodeSizeTerm(Term):
 
     def __call__(self, seen, target):
         return code_size(seen.codes.paintings)
+
+
+class AdversaryTerm(Term):
+    """Be taken for paintings by a critic; what it takes paintings and pictures for is reported as
+    `critic_real` and `critic_fake`.
+
+    Its weight stands for how much it counts at most beside all other terms, see
+    `tfstyle.training.hand.HandModel`; in the sum it changes nothing else.
+
+    Args:
+        critic: `tfstyle.networks.PatchCritic`, or another model from pictures to logits.
+    """
+
+    def __init__(self, name, weight, critic):
+        super().__init__(name, weight)
+        self.critic = critic
+
+    @property
+    def names(self):
+        return (self.name, "critic_real", "critic_fake")
+
+    def __call__(self, seen, target):
+        return -ops.mean(self.critic(seen.judged))
+
+    def losses(self, seen, target):
+        loss = self(seen, target)
+        real = ops.mean(self.critic(seen.paintings))
+        return {self.name: loss, "critic_real": real, "critic_fake": -loss}
 
 
 def in_regions(terms, masks, style_masks=None):

@@ -1,5 +1,6 @@
 """Stylizers, which paint, and the loss network, which looks."""
 
+from tfstyle.networks.adversaries import PatchCritic, Sampler, discriminator
 from tfstyle.networks.any_style import AnyNet, StyleEncoder
 from tfstyle.networks.architectures import GENERATORS, register
 from tfstyle.networks.canvas import PIXELS, Canvas
@@ -24,10 +25,13 @@ __all__ = [
     "Generator",
     "InstanceNormalization",
     "LeanNet",
+    "PatchCritic",
     "ResidualBlock",
+    "Sampler",
     "StyleEncoder",
     "TransformNet",
     "depth_to_space",
+    "discriminator",
     "fastest_precision",
     "load_network",
     "register",

@@ -54,7 +54,7 @@ class Photos:
 
     def __init__(self, source, cache_mb=0):
         self.source, self.cache_mb = str(source), cache_mb
-        found, self.read, self.size = _open_source(source)
+        found, self.read, self.size = self._open(source)
         self.names, self.passed_over = found.photos, str(found)
         if not self.names:
             raise FileNotFoundError(
@@ -63,6 +63,9 @@ class Photos:
             )
         self.bad = {}
         self._cache, self._cached, self._lock = collections.OrderedDict(), 0, threading.Lock()
+
+    def _open(self, source):
+        return _open_source(source)
 
     def __len__(self):
         return len(self.names)

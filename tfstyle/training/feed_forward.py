@@ -13,11 +13,12 @@ from typing import Any
 
 import keras
 
-from tfstyle.config import TrainConfig, training_with
+from tfstyle.config import CODE_SIDE, TrainConfig, training_with
 from tfstyle.config.checks import as_list
-from tfstyle.losses import terms_of
+from tfstyle.config.training import PATCH
+from tfstyle.losses import AdversaryTerm, terms_of
 from tfstyle.model import StyleContentModel
-from tfstyle.networks import GENERATORS, AnyNet
+from tfstyle.networks import GENERATORS, AnyNet, PatchCritic
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings
@@ -27,9 +28,17 @@ from tfstyle.pictures.files import check_folder_writable, writing
 from tfstyle.training.any_style import AnySheet, AnyStyleModel
 from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
-from tfstyle.training.gallery import Gallery
+from tfstyle.training.gallery import Gallery, Works
+from tfstyle.training.hand import HandModel
 from tfstyle.training.run import Run, alone, folder_of, keep_to_records
-from tfstyle.training.watching import BatchNaN, Sheet, TensorBoard, TrainingProgress
+from tfstyle.training.watching import (
+    BatchNaN,
+    CriticWon,
+    Sheet,
+    TensorBoard,
+    TrainingProgress,
+    examples,
+)
 from tfstyle.version import __version__
 
 
@@ -57,7 +66,8 @@ def train(
     Args:
         style: Path of a painting; or a list of paths: styles of one network, chosen by weights.
             For a network of any style (`config="any"`) paintings to learn from, in the forms of
-            `content`; see `tfstyle.training.gallery.Gallery`.
+            `content`; see `tfstyle.training.gallery.Gallery`. For a painter's hand
+            (`config="collection"`) a folder of the painter's works.
         content: Photographs to train on: what `tfstyle.training.data.Photos` takes, or a `Photos`,
             whose `bad` then tells which could not be used.
         output: Path of the network to write, ending in `.keras`.
@@ -65,7 +75,8 @@ def train(
         about: For each style a line on painter, work and licence, kept in the network's `card`;
             of one style also the line itself.
         init: Path of a network of the same shape to start from; or of a network of any style, or
-            "any" for the one that ships, to start with what it makes of the painting.
+            "any" for the one that ships, to start with what it makes of the painting, or of the
+            mean of a collection's codes.
         validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
             first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
@@ -112,13 +123,22 @@ def train(
             "Paintings of one network must have different file names, which become the names of "
             f"its styles. Received: {', '.join(map(str, paths))}."
         )
+    drawn = config.collection or config.architecture == "any"  # paintings, anew in each step
     gallery, paintings = _gallery(paths, config), []
-    if gallery is None:
+    if not drawn:
         paintings = [resize(read_image(path).rgb, config.style_size) for path in paths]
+    sides = config.painting_size
+    if paintings and gallery:  # pieces for the critic, as large as those that are learned from
+        sides = (min(paintings[0].shape[:2]),) * 2
+        if sides[0] < PATCH:
+            raise ValueError(
+                f"A critic judges patches of {PATCH} px, and the painting has {sides[0]}. Raise "
+                f"`style_size`. Received: style_size={config.style_size}."
+            )
     photos = content if isinstance(content, Photos) else Photos(content)
     photos.crop(0, config.sizes[0], config.content_size, config.seed)  # can any be read?
-    examples = validation or photos
-    examples = examples if isinstance(examples, Photos) else Photos(examples)
+    shown = validation or photos
+    shown = shown if isinstance(shown, Photos) else Photos(shown)
     seen = {"photographs": photos} | ({"paintings": gallery} if gallery else {})
     with alone(folder_of(output)):
         keep_to_records(seen, folder_of(output))
@@ -126,12 +146,14 @@ def train(
         gc.collect()
         # A cluster wants to be met before TensorFlow computes anything.
         strategy = strategy_for(devices, config.batch_size)
+        if strategy and config.adversary_weight:
+            raise ValueError("A critic learns on one device: leave `devices` and TF_CONFIG out.")
         network = load_network(config.network, config.network_weights)
         precision = fastest_precision() if config.precision == "auto" else config.precision
 
         with strategy.scope() if strategy else contextlib.nullcontext():
             keras.utils.set_random_seed(config.seed)
-            generator = _generator(config, paths, precision, init)
+            generator = _generator(config, paths, precision, init, gallery)
             replicas = strategy.num_replicas_in_sync if strategy else 1
             model = _model(config, network, generator, precision, paintings, replicas)
         identity = _identity(config, precision, gallery, paintings, photos, init)
@@ -142,7 +164,8 @@ def train(
             run,
             BatchNaN(run, photos),
             TrainingProgress(run),
-            AnySheet(run, examples, gallery) if gallery else Sheet(run, examples),
+            CriticWon(run),
+            AnySheet(run, shown, gallery) if isinstance(generator, AnyNet) else Sheet(run, shown),
         ]
         if log_dir:
             watchers.append(TensorBoard(run, log_dir))
@@ -157,7 +180,7 @@ def train(
                 first=run.step,
                 seed=config.seed,
                 num_styles=len(paths),
-                gallery=gallery and (gallery, config.painting_size),
+                gallery=gallery and (gallery, sides),
             )
             steps = last - run.step
             # Trace anew for each size: a second trace would leave the sizes open, and round
@@ -178,26 +201,28 @@ def train(
 
 
 def _gallery(paths, config):
-    """Return the paintings that a network of any style learns from; None for other networks."""
-    is_folder = paths[0].is_dir()
-    if config.architecture != "any":
-        if is_folder:
-            raise ValueError(
-                f"`style` must name paintings. Received: '{paths[0]}', a folder, from which a "
-                "network of any style is trained (`config='any'`)."
-            )
+    """Return the paintings of which pieces are drawn in each step; None where none are."""
+    any_style = config.architecture == "any"
+    drawn = any_style or config.collection
+    if not drawn and paths[0].is_dir():
+        raise ValueError(
+            f"`style` must name paintings. Received: '{paths[0]}', a folder, from which a "
+            "network of any style is trained (`config='any'`), or of one painter's hand "
+            "(`config='collection'`)."
+        )
+    if not (drawn or config.adversary_weight):
         return None
     if len(paths) > 1:
         raise ValueError(
-            "A network of any style is trained on one folder of paintings. "
-            f"Received: {len(paths)} paths in `style`."
+            "A network of any style, a painter's hand and a critic are trained on one painting or "
+            f"one folder of paintings. Received: {len(paths)} paths in `style`."
         )
-    gallery = Gallery(paths[0], cache_mb=300)
+    gallery = (Gallery if any_style else Works)(paths[0], cache_mb=300)
     gallery.crop(0, config.painting_size[0], config.painting_size, config.seed)  # is any read?
     return gallery
 
 
-def _generator(config, paths, precision, init):
+def _generator(config, paths, precision, init, gallery):
     shape = {"width": config.width, "blocks": config.blocks, "dtype": precision}
     if config.architecture != "any":
         shape["num_styles"] = len(paths)
@@ -209,7 +234,10 @@ def _generator(config, paths, precision, init):
         try:
             start = load_painter(init)
             if isinstance(start, AnyNet) and config.architecture != "any":
-                start = Paintings(paths[0], init).network(paths[0].stem)
+                works = paths[:1]
+                if config.collection:
+                    works = examples(gallery.reads, len(gallery), CODE_SIDE)
+                start = Paintings(works, init).network(paths[0].stem)
             generator.set_weights(start.get_weights())
         except ValueError as error:
             raise ValueError(
@@ -221,8 +249,16 @@ def _generator(config, paths, precision, init):
 
 def _model(config, network, generator, precision, paintings, replicas):
     extractor = FeatureExtractor(network, config.layers, config.pooling, dtype=precision)
-    kind = StyleContentModel if paintings else AnyStyleModel
-    model = kind(generator, extractor, terms_of(config), layer_metrics=True)
+    terms, options = terms_of(config), {"layer_metrics": True}
+    kind = AnyStyleModel if config.architecture == "any" else StyleContentModel
+    if config.collection or config.adversary_weight:
+        kind = HandModel
+    if config.adversary_weight:
+        terms.append(AdversaryTerm("adversary", config.adversary_weight, PatchCritic()))
+        options["critic_optimizer"] = keras.optimizers.Adam(
+            config.critic_learning_rate, beta_1=0.5, beta_2=0.9
+        )
+    model = kind(generator, extractor, terms, **options)
     if paintings:
         (model.set_styles if len(paintings) > 1 else model.set_style)(
             [painting[None] for painting in paintings]
@@ -234,7 +270,9 @@ def _model(config, network, generator, precision, paintings, replicas):
     )
     # Loss scaling leaves out a step that overflows, as one in thousands of a network of any style
     # does in bfloat16 as well.
-    if precision == "mixed_float16" or (precision == "mixed_bfloat16" and not paintings):
+    if precision == "mixed_float16" or (
+        precision == "mixed_bfloat16" and config.architecture == "any"
+    ):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, jit_compile=config.xla or keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
@@ -259,7 +297,7 @@ def _identity(config, precision, gallery, paintings, photos, init):
         | {
             "precision": precision,
             "network_weights": None,  # where they lie is no matter
-            "style": f"{len(gallery)} paintings" if gallery else pixels.hexdigest()[:16],
+            "style": pixels.hexdigest()[:16] if paintings else f"{len(gallery)} paintings",
             "content": f"{len(photos)} photographs",
             "init": init and str(init),
         }
@@ -271,7 +309,7 @@ def _card(config, paths, about, generator, gallery, photos, run):
     abouts = [*about, *[""] * (len(paths) - len(about))]
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
     styles = [{"name": n, "about": text} for n, text in zip(names, abouts, strict=True)]
-    if gallery is None:
+    if not isinstance(generator, AnyNet):
         styles = [style | {"thumbnail": thumbnail(generator, i)} for i, style in enumerate(styles)]
     return {
         "styles": styles,

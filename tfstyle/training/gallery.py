@@ -1,4 +1,4 @@
-"""Paintings to train a network of any style on: drawn by group, some kept out of it."""
+"""Paintings to train on, some kept out of it: those of one hand, and of many, drawn by group."""
 
 import collections
 import csv
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfstyle.pictures import PHOTO_SUFFIXES
 from tfstyle.pictures.files import local
+from tfstyle.pictures.finding import Found
 from tfstyle.training.data import Photos
 
 HELD_OUT = 20  # every one of so many, by name, is kept for validation
@@ -17,15 +19,13 @@ RECOLORED, HUES, SATURATIONS, BRIGHTNESS = 0.5, 0.1, (0.5, 1.5), (0.85, 1.15)
 SWAPPED = 0.15  # share of paintings that take the colors of another
 
 
-class Gallery(Photos):
-    """Paintings, read as `Photos` reads photographs, and drawn at random.
+class Works(Photos):
+    """Paintings of one hand, read as `Photos` reads photographs, and drawn evenly.
 
-    Where a table `sources.tsv` lies in the folder, with columns `file` and `group`, a group is
-    drawn by the square root of its size, so that a large one is not all that is learned from.
-    Paintings that it does not name make a group. Every `HELD_OUT`th by name is never drawn.
+    Where there are as many, every `HELD_OUT`th by name is never drawn.
 
     Args:
-        source: As for `Photos`.
+        source: As for `Photos`; or one painting.
         cache_mb: As for `Photos`.
 
     Attributes:
@@ -38,8 +38,14 @@ class Gallery(Photos):
         self._all = self.names, self.read, self.size
         self._choose()
 
+    def _open(self, source):
+        path = local(source)
+        if path.is_file() and path.suffix.lower() in PHOTO_SUFFIXES:
+            return Found([path.name], {}), lambda number: path, lambda number: path.stat().st_size
+        return super()._open(source)
+
     def _choose(self):
-        """Choose what is drawn from, and how often."""
+        """Choose what is drawn from."""
         names, read, size = self._all
         every = range(len(names))
         kept_out = every[::HELD_OUT] if len(every) >= HELD_OUT else ()
@@ -47,11 +53,7 @@ class Gallery(Photos):
         self.unseen = [functools.partial(read, n) for n in kept_out if names[n] not in self.bad]
         self.names, self.read = [names[n] for n in seen], lambda number: read(seen[number])
         self.size = lambda number: size(seen[number])
-        group_of = _groups(local(self.source) / TABLE)
-        named = [group_of.get(Path(name).name, "") for name in self.names]
-        self.groups = collections.Counter(named)
-        shares = np.array([self.groups[group] ** -0.5 for group in named])
-        self._until = np.cumsum(shares / shares.sum())
+        self.groups = collections.Counter({"": len(seen)})
 
     def record(self):
         """Return what tells all these paintings, drawn or kept out, from others."""
@@ -64,6 +66,24 @@ class Gallery(Photos):
         super().keep_to(record)
         self._all = self.names, self.read, self.size
         self._choose()
+
+
+class Gallery(Works):
+    """Paintings of many hands, drawn at random, often with other colors.
+
+    Where a table `sources.tsv` lies in the folder, with columns `file` and `group`, a group is
+    drawn by the square root of its size, so that a large one is not all that is learned from.
+    Paintings that it does not name make a group. `Works` tells the rest.
+    """
+
+    def _choose(self):
+        """Choose what is drawn from, and how often."""
+        super()._choose()
+        group_of = _groups(local(self.source) / TABLE)
+        named = [group_of.get(Path(name).name, "") for name in self.names]
+        self.groups = collections.Counter(named)
+        shares = np.array([self.groups[group] ** -0.5 for group in named])
+        self._until = np.cumsum(shares / shares.sum())
 
     def number(self, position, seed=0):
         """Return which painting stands at `position` of an endless, random sequence."""

@@ -85,6 +85,50 @@ def keep_to_records(seen, folder):
             ) from error
 
 
+def save_state(folder, variables, identity, state):
+    """Write a checkpoint into a run's folder, whole or not at all.
+
+    Args:
+        folder: The run's.
+        variables: List of variables to keep.
+        identity: What must be equal for the run to go on, a dictionary ready for JSON.
+        state: Where the run stands, a dictionary ready for JSON.
+    """
+    arrays = {str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(variables)}
+    with writing(folder / CHECKPOINT) as temporary:
+        np.savez(temporary, state=json.dumps(state | {"identity": identity}), **arrays)
+
+
+def restore_state(folder, variables, identity):
+    """Give variables the values of a checkpoint; return its `state`, or None if there is none.
+
+    Raises:
+        ValueError: If it is of a run with another identity, or damaged.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+        state = json.loads(str(arrays["state"]))
+    except (EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"'{path}' is damaged ({error}). Delete it to begin anew.") from error
+    differing = [
+        f"{name}={identity.get(name)!r} (there: {value!r})"
+        for name, value in state["identity"].items()
+        if value != identity.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            f"'{folder}' holds a run of other settings: {', '.join(differing)}. "
+            "Delete it, choose another output, or start from the earlier network by init."
+        )
+    for i, variable in enumerate(variables):
+        variable.assign(arrays[str(i)])
+    return state
+
+
 class Run(keras.callbacks.Callback):
     """Where a training run stands, and its checkpoint.
 
@@ -133,22 +177,14 @@ class Run(keras.callbacks.Callback):
         if time.monotonic() - self._saved > self._every:
             self.save()
 
-    def _variables(self):
-        model = self.model  # Keras' property, which fetches the weights where JAX holds them
-        return [*model.stylizer.variables, *model.optimizer.variables]
-
     def save(self):
         """Write the checkpoint, whole or not at all."""
         self._saved = time.monotonic()
         if not self.writes:
             return
-        arrays = {
-            str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())
-        }
-        state = {"step": self.step, "losses": self.losses, "identity": self.identity}
-        state["bad"] = dict(self.photos.bad)
-        with writing(self.folder / CHECKPOINT) as temporary:
-            np.savez(temporary, state=json.dumps(state), **arrays)
+        state = {"step": self.step, "losses": self.losses, "bad": dict(self.photos.bad)}
+        # Keras' property `model` fetches the weights where JAX holds them.
+        save_state(self.folder, self.model.state, self.identity, state)
         if not self._recorded:
             for name, photos in self.seen.items():
                 write(self.folder / f"{name}.json", json.dumps(photos.record()))
@@ -160,27 +196,9 @@ class Run(keras.callbacks.Callback):
         Raises:
             ValueError: If it is of a run with other settings, or damaged.
         """
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        state = restore_state(self.folder, self.model.state, self.identity)
+        if state is None:
             return
-        try:
-            with np.load(path) as file:
-                arrays = dict(file)
-            state = json.loads(str(arrays["state"]))
-        except (EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"'{path}' is damaged ({error}). Delete it to begin anew.") from error
-        differing = [
-            f"{name}={self.identity[name]!r} (there: {value!r})"
-            for name, value in state["identity"].items()
-            if value != self.identity.get(name)
-        ]
-        if differing:
-            raise ValueError(
-                f"'{self.folder}' holds a run of other settings: {', '.join(differing)}. "
-                "Delete it, choose another output, or start from the earlier network by init."
-            )
-        for i, variable in enumerate(self._variables()):
-            variable.assign(arrays[str(i)])
         self.step, self.losses = state["step"], state["losses"]
         self.photos.bad.update(state.get("bad", {}))
 

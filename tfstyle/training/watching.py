@@ -15,6 +15,8 @@ from tfstyle.pictures import read_small, save_image, to_pil
 
 NAN_STEPS = 20  # that loss scaling may skip in a row before a run is given up
 
+CRITIC_STEPS, WON = 300, 0.8  # steps before a critic is looked at; scores, of ±1, of one that won
+
 
 class BatchNaN(keras.callbacks.Callback):
     """Stop a run whose loss is no longer a number, and name the photographs.
@@ -78,10 +80,14 @@ class TrainingProgress(keras.callbacks.Callback):
             return
         self._shown = now
         speed = (run.step - self._first) / max(now - self._begun, 1e-9)
+        critic = ""
+        if "critic_real" in run.losses:
+            critic = "critic {critic_real:.2f} / {critic_fake:.2f}  ".format(**run.losses)
         text = (
             f"{run.size} px  step {run.step}/{run.config.steps}  loss {run.losses['loss']:.4g} "
             f"(content {run.losses['content_loss']:.3g}, style {run.losses['style_loss']:.3g})  "
-            f"{speed * run.config.batch_size:.1f} pictures/s  {clock(self._left(speed))} left"
+            f"{critic}{speed * run.config.batch_size:.1f} pictures/s  "
+            f"{clock(self._left(speed))} left"
         )
         self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
         self.stream.flush()
@@ -97,6 +103,30 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.stream.isatty():
             self.stream.write("\n")
+
+
+class CriticWon(keras.callbacks.Callback):
+    """Say, once, that a critic has won: that it tells every painting from what the network paints.
+
+    Args:
+        run: `Run`, whose moving averages are looked at.
+    """
+
+    def __init__(self, run):
+        super().__init__()
+        self.run, self._told = run, False
+
+    def on_train_batch_end(self, batch, logs=None):
+        scores = [self.run.losses.get(name, 0.0) for name in ("critic_real", "critic_fake")]
+        won = self.run.step >= CRITIC_STEPS and scores[0] > WON and scores[1] < -WON
+        if won and not self._told:
+            warnings.warn(
+                f"Step {self.run.step}: the critic tells paintings ({scores[0]:.2f}) from what the "
+                f"network paints ({scores[1]:.2f}) nearly always, and has little left to teach. "
+                "Lower `critic_learning_rate`, or give it more paintings.",
+                stacklevel=2,
+            )
+        self._told = self._told or won
 
 
 class Sheet(keras.callbacks.Callback):
