@@ -6,6 +6,7 @@ import math
 import sys
 import time
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
