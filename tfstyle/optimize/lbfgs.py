@@ -1,5 +1,7 @@
 """L-BFGS within bounds, in float32 and where the model computes."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -22,6 +24,9 @@ def minimize(evaluate, x, bounds=None, corrections=10):
         The picture. The search ends where no step along the gradient lowers the loss by more than
         arithmetic's noise.
 
+    Raises:
+        FloatingPointError: If the gradient stops being a number.
+
     Source: Liu & Nocedal (1989), https://doi.org/10.1007/BF01589116; with bounds: projected
     directions as Bertsekas (1982), https://doi.org/10.1137/0320018.
     Departs from them: a step is taken once it lowers the loss enough (Armijo), without a condition
@@ -40,7 +45,12 @@ def minimize(evaluate, x, bounds=None, corrections=10):
         direction, sum_of_it = directed(
             x, gradient, low, high, steps, changes, ops.convert_to_tensor(curvatures, "float32")
         )
-        size = 1.0 if curvatures[-1] else min(1.0, 1 / max(float(sum_of_it), 1e-30))
+        if not math.isfinite(sum_of_it := float(sum_of_it)):
+            raise FloatingPointError(
+                f"The gradient became {sum_of_it}. Lower the weights of the losses, or compute in "
+                "float32 (precision='float32')."
+            )
+        size = 1.0 if curvatures[-1] else min(1.0, 1 / max(sum_of_it, 1e-30))
         for _ in range(TRIALS):
             length = ops.convert_to_tensor(size, "float32")  # a number would be compiled anew
             there, step, slope = moved(x, direction, length, low, high, gradient)
