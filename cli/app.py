@@ -37,7 +37,7 @@ def run(arguments):
     with flags.extra("app"):
         import uvicorn
 
-        from tfstyle.export.app import make_app
+        from tfstyle.export.app import hang_up, make_app
         from tfstyle.export.page import all_styles, model_writer
 
     listener = _listen(options.port)
@@ -46,11 +46,10 @@ def run(arguments):
     write_model = model_writer(styles, folder)
 
     def write_quietly(file):
-        load_tensorflow()
         with native_stderr_hidden():
             write_model(file)
 
-    app = make_app(folder, write_quietly)
+    app = make_app(folder, write_quietly, load_tensorflow)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     print(f"the page is at {address}", flush=True)
     if options.browser:
@@ -58,7 +57,15 @@ def run(arguments):
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    end = server.handle_exit
+
+    def hang_up_and_end(*signal):
+        hang_up(app)
+        end(*signal)
+
+    server.handle_exit = hang_up_and_end
+    server.run(sockets=[listener])
     return 0
 
 

@@ -37,7 +37,7 @@ QUALITY = 90  # of the JPEGs that show how far it is
 log = logging.getLogger(__name__)
 
 
-def make_app(folder, write_model=None):
+def make_app(folder, write_model=None, prepare=None):
     """Return an ASGI application that serves a page and paints for it.
 
     `POST /optimize` takes JSON with `photograph` and `painting`, files in base64, and `size`, the
@@ -49,10 +49,11 @@ def make_app(folder, write_model=None):
         folder: What `tfstyle.export.page.publish_app` wrote.
         write_model: Function that writes a network of the page which isn't there yet, see
             `tfstyle.export.page.model_writer`. Default: all are there.
+        prepare: Function that is called in each thread before it computes. Default: none.
     """
     files = StaticFiles(directory=folder, html=True)
-    exporter = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="tfstyle-app-export")
-    painter = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="tfstyle-app")
+    exporter = concurrent.futures.ThreadPoolExecutor(1, "tfstyle-app-export", prepare)
+    painter = concurrent.futures.ThreadPoolExecutor(1, "tfstyle-app", prepare)
     busy = threading.Lock()
 
     def write_missing(file):
@@ -84,9 +85,10 @@ def make_app(folder, write_model=None):
             return PlainTextResponse(text, 400)
         if not busy.acquire(blocking=False):
             return PlainTextResponse("Another picture is being painted: wait for it.", 409)
-        return _Painting(painter, busy, pictures, size)
+        application.state.painting = _Painting(painter, busy, pictures, size)
+        return application.state.painting
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/optimize", optimize, methods=["POST"]),
             Route("/models/{name}", model),
@@ -97,6 +99,14 @@ def make_app(folder, write_model=None):
             Middleware(_WithHeaders),
         ],
     )
+    application.state.painting = None
+    return application
+
+
+def hang_up(application):
+    """Let the painting that an application is at end, and tell who waits for it."""
+    if application.state.painting is not None:
+        application.state.painting.end("`tfstyle app` was ended.")
 
 
 class _WithHeaders:
@@ -135,6 +145,11 @@ class _Painting(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self.gone.set()
+
+    def end(self, reason):
+        self.gone.set()
+        self.say(error=reason)
+        self.put(None)
 
     async def read(self):
         while (line := await self.lines.get()) is not None:

@@ -97,6 +97,24 @@ def test_who_hangs_up_ends_the_painting_and_the_next_may_ask(served, monkeypatch
     wait_until(lambda: b"picture" in ask(served).read())
 
 
+def test_who_waits_is_told_when_the_server_is_ended(tmp_path, monkeypatch, wait_until):
+    begun = threading.Event()
+
+    def stylize(photograph, painting, size, callbacks):
+        begun.set()
+        wait_until(lambda: not callbacks.function(0.1, lambda: np.zeros((24, 32, 3))))
+        return Image.new("RGB", (32, 24))
+
+    monkeypatch.setattr(app, "stylize", stylize)
+    application = app.make_app(tmp_path)
+    app.hang_up(application)
+    with serve(application) as port:
+        answer = ask(port)
+        assert begun.wait(10)
+        app.hang_up(application)
+        assert json.loads(answer.read().splitlines()[-1]) == {"error": "`tfstyle app` was ended."}
+
+
 def test_what_goes_wrong_is_told_in_a_line(served):
     answer = ask(served, body=ASKED | {"painting": base64.b64encode(b"none").decode()})
     (line,) = answer.read().splitlines()
