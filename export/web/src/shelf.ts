@@ -50,6 +50,7 @@ export function removePhotograph(photograph: Photograph): Photograph | undefined
 
 export function showShelf(shown: Photograph | null): void {
   $("shelf").hidden = photographs.length === 0;
+  document.body.classList.toggle("own", photographs.length > 0);
   $("tiles").replaceChildren(...photographs.map(({ tile }) => tile));
   for (const photograph of photographs) {
     photograph.tile
