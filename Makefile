@@ -4,7 +4,7 @@
 # make coverage   run the tests and say which lines none of them reaches
 # make docs   build the site in site/
 # make page   build the page for browsers that ships in export/web/built; needs Node 20
-# make test-page   use that page as a person would, in Chromium
+# make test-page   use that page as a person would, in Chromium and Firefox
 # Each makes .venv first where there is none. PYTHON picks the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin

@@ -19,8 +19,8 @@ class App:
     """Paint in the browser, on this machine alone. Ctrl-C ends it."""
 
     styles: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Styles as `tfstyle export` takes them. Default: those that ship, and any painting. The first
-    start with them takes a minute."""
+    """Styles as `tfstyle export` takes them. Default: those that ship, and any painting. Each is
+    prepared when the page first paints in it."""
     port: int = 8600
     """Port on this machine; 0 takes a free one."""
     browser: bool = True
@@ -37,10 +37,19 @@ def run(arguments):
     with flags.extra("app"):
         import uvicorn
 
-        from tfstyle.export.app import make_app
+        from tfstyle.export.app import hang_up, make_app
+        from tfstyle.export.page import all_styles, model_writer
 
     listener = _listen(options.port)
-    app = make_app(_page(options.styles))
+    styles = list(options.styles) or all_styles()
+    folder = _page(styles)
+    write_model = model_writer(styles, folder)
+
+    def write_quietly(file):
+        with native_stderr_hidden():
+            write_model(file)
+
+    app = make_app(folder, write_quietly, load_tensorflow)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     print(f"the page is at {address}", flush=True)
     if options.browser:
@@ -48,7 +57,15 @@ def run(arguments):
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    end = server.handle_exit
+
+    def hang_up_and_end(*signal):
+        hang_up(app)
+        end(*signal)
+
+    server.handle_exit = hang_up_and_end
+    server.run(sockets=[listener])
     return 0
 
 
@@ -64,17 +81,14 @@ def _listen(port):
 
 def _page(styles):
     """Return the folder of the page with some styles, made when they are first asked for."""
-    load_tensorflow()
-    with flags.extra("app"):
-        from tfstyle.export import page
+    from tfstyle.export.page import fingerprint, publish_app
 
-    styles = list(styles) or page.all_styles()
-    folder = _cache() / f"page-{page.fingerprint(styles)}"
+    folder = _cache() / f"page-{fingerprint(styles)}"
     if not (folder / "index.html").is_file():
-        print("preparing the styles, once; this takes a minute", file=sys.stderr)
-        folder.mkdir(parents=True, exist_ok=True)
+        print("preparing the page, once", file=sys.stderr)
+        load_tensorflow()
         with native_stderr_hidden():
-            page.publish_page(styles, folder, app=True)
+            publish_app(styles, folder)
     return folder
 
 

@@ -7,7 +7,9 @@ import contextlib
 import io
 import json
 import logging
+import operator
 import threading
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -18,22 +20,24 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tfstyle.painting.doors import stylize
-from tfstyle.pictures import to_pil
+from tfstyle.pictures import MIN_SIDE, to_pil
 
 HOSTS = ["127.0.0.1", "localhost"]  # by other names, other pages could ask
 MAX_BODY = 64_000_000
+MAX_SIZE = 4096  # more takes tens of gigabytes
 HEADERS = {  # without the first two a page gets no threads
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
 QUALITY = 90  # of the JPEGs that show how far it is
 
 log = logging.getLogger(__name__)
 
 
-def make_app(folder):
+def make_app(folder, write_model=None, prepare=None):
     """Return an ASGI application that serves a page and paints for it.
 
     `POST /optimize` takes JSON with `photograph` and `painting`, files in base64, and `size`, the
@@ -42,10 +46,24 @@ def make_app(folder):
     ends the painting. One is painted at a time; others are answered 409.
 
     Args:
-        folder: What `tfstyle.export.page.publish_page` wrote.
+        folder: What `tfstyle.export.page.publish_app` wrote.
+        write_model: Function that writes a network of the page which isn't there yet, see
+            `tfstyle.export.page.model_writer`. Default: all are there.
+        prepare: Function that is called in each thread before it computes. Default: none.
     """
-    painter = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="tfstyle-app")
+    files = StaticFiles(directory=folder, html=True)
+    exporter = concurrent.futures.ThreadPoolExecutor(1, "tfstyle-app-export", prepare)
+    painter = concurrent.futures.ThreadPoolExecutor(1, "tfstyle-app", prepare)
     busy = threading.Lock()
+
+    def write_missing(file):
+        if write_model and not (Path(folder) / file).is_file():
+            write_model(file)
+
+    async def model(request):
+        file = f"models/{request.path_params['name']}"
+        await asyncio.get_running_loop().run_in_executor(exporter, write_missing, file)
+        return await files.get_response(file, request.scope)
 
     async def optimize(request):
         if not _from_own_page(request):
@@ -57,25 +75,38 @@ def make_app(folder):
             pictures = [
                 base64.b64decode(asked[name], validate=True) for name in ("photograph", "painting")
             ]
-            size = int(asked["size"])
-        except (ValueError, KeyError, TypeError) as error:
+            size = operator.index(asked["size"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             return PlainTextResponse(f"The request cannot be read: {error}.", 400)
+        if not MIN_SIDE <= size <= MAX_SIZE:
+            text = (
+                f"`size` must be {MIN_SIDE} to {MAX_SIZE}. Received: {size}. Choose another size."
+            )
+            return PlainTextResponse(text, 400)
         if not busy.acquire(blocking=False):
             return PlainTextResponse("Another picture is being painted: wait for it.", 409)
-        return StreamingResponse(
-            _lines(painter, busy, pictures, size), media_type="application/x-ndjson"
-        )
+        application.state.painting = _Painting(painter, busy, pictures, size)
+        return application.state.painting
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/optimize", optimize, methods=["POST"]),
-            Mount("/", StaticFiles(directory=folder, html=True)),
+            Route("/models/{name}", model),
+            Mount("/", files),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
             Middleware(_WithHeaders),
         ],
     )
+    application.state.painting = None
+    return application
+
+
+def hang_up(application):
+    """Let the painting that an application is at end, and tell who waits for it."""
+    if application.state.painting is not None:
+        application.state.painting.end("`tfstyle app` was ended.")
 
 
 class _WithHeaders:
@@ -100,39 +131,49 @@ def _from_own_page(request):
     return urlsplit(origin).netloc == request.headers.get("host")
 
 
-def _lines(painter, busy, pictures, size):
-    """Begin to paint in a thread, and return a generator of lines of JSON; a reader who goes away
-    ends the painting."""
-    loop, lines, gone = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
+class _Painting(StreamingResponse):
+    """Lines of JSON on a picture that is painted in a thread; a reader who goes away ends it."""
 
-    def say(**line):
-        # The loop is closed when the server has ended.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lines.put_nowait, json.dumps(line) + "\n")
+    def __init__(self, painter, busy, pictures, size):
+        self.loop, self.lines = asyncio.get_running_loop(), asyncio.Queue()
+        self.busy, self.gone = busy, threading.Event()
+        super().__init__(self.read(), media_type="application/x-ndjson")
+        painter.submit(self.paint, pictures, size)
 
-    def paint():
+    async def __call__(self, scope, receive, send):
         try:
-            picture = _optimize(*pictures, size, say, gone)
-            say(share=1, picture=_encoded(picture, "PNG"))
+            await super().__call__(scope, receive, send)
+        finally:
+            self.gone.set()
+
+    def end(self, reason):
+        self.gone.set()
+        self.say(error=reason)
+        self.put(None)
+
+    async def read(self):
+        while (line := await self.lines.get()) is not None:
+            yield line
+
+    def say(self, **line):
+        self.put(json.dumps(line) + "\n")
+
+    def put(self, line):
+        with contextlib.suppress(RuntimeError):  # the loop is closed when the server has ended
+            self.loop.call_soon_threadsafe(self.lines.put_nowait, line)
+
+    def paint(self, pictures, size):
+        try:
+            picture = _optimize(*pictures, size, self.say, self.gone)
+            self.say(share=1, picture=_encoded(picture, "PNG"))
         except (ValueError, OSError, ArithmeticError) as error:
-            say(error=str(error))
+            self.say(error=str(error))
         except Exception:
             log.exception("a picture could not be painted")
-            say(error="It could not be painted. The terminal says why.")
+            self.say(error="It could not be painted. The terminal says why.")
         finally:
-            busy.release()
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(lines.put_nowait, None)
-
-    async def read():
-        try:
-            while (line := await lines.get()) is not None:
-                yield line
-        finally:
-            gone.set()
-
-    painter.submit(paint)
-    return read()
+            self.busy.release()
+            self.put(None)
 
 
 def _optimize(photograph, painting, size, say, gone):

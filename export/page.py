@@ -1,7 +1,10 @@
-"""The page: styles in a browser, as a folder for any host or as one file that opens by itself."""
+"""The page: styles in a browser, as a folder for any host or as one file that opens by itself.
+
+Keras is loaded by what needs networks alone: a page that is there already opens at once."""
 
 import base64
 import dataclasses
+import functools
 import gzip
 import hashlib
 import json
@@ -14,10 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from tfstyle.export.config import ExportConfig
-from tfstyle.export.frozen import labels
-from tfstyle.export.litert import encoder_path, write_litert
-from tfstyle.export.parity import verify
-from tfstyle.export.publishing import file_name
 from tfstyle.export.report import ParityError
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings, style_for
@@ -47,7 +46,7 @@ def fingerprint(styles):
     return _version([names.encode(), *map(Path.read_bytes, [*inside, *named])])
 
 
-def publish_page(styles, output, config=None, *, photographs=(), app=False):
+def publish_page(styles, output, config=None, *, photographs=()):
     """Write the page with some styles in it.
 
     Args:
@@ -57,7 +56,6 @@ def publish_page(styles, output, config=None, *, photographs=(), app=False):
             never connects.
         config: `ExportConfig` of format "web".
         photographs: Photographs to compare on, see `tfstyle.export.parity.verify`.
-        app: Whether Python stands behind the page, see `tfstyle.export.app`.
 
     Returns:
         A list of `Report`: how each network in the page compares with Keras.
@@ -77,8 +75,7 @@ def publish_page(styles, output, config=None, *, photographs=(), app=False):
     catalog, contents, reports = _painters(tuple(styles), config, tuple(photographs))
     contents = contents | _built(alone)
     page = contents.pop("index.html").decode()
-    version = _version([page.encode(), *contents.values()])
-    catalog = catalog | {"app": app, "version": version}
+    catalog = catalog | {"version": _version([page.encode(), *contents.values()])}
     if alone:
         icon = base64.b64encode(contents.pop("icon.svg")).decode()
         links = f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">'
@@ -86,28 +83,54 @@ def publish_page(styles, output, config=None, *, photographs=(), app=False):
         write(output, _filled(page, links, catalog, contents))
         return reports
     contents["files.json"] = json.dumps(sorted(contents)).encode()
-    for name, data in contents.items():
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        write(output / name, data)
-    write(output / "index.html", _filled(page, LINKS, catalog))
+    _write_folder(output, _filled(page, LINKS, catalog), contents)
     return reports
+
+
+def publish_app(styles, folder):
+    """Write the page for `tfstyle.export.app`, but for its networks: `model_writer` has each made
+    when it is asked for, so that nobody waits for all.
+
+    Args:
+        styles: As for `publish_page`.
+        folder: The folder to write.
+    """
+    catalog, contents, _ = _parts(tuple(styles), ExportConfig(format="web"))
+    contents = contents | _built(alone=False)
+    page = contents.pop("index.html").decode()
+    catalog = catalog | {"app": True, "version": fingerprint(styles)}
+    _write_folder(Path(folder), _filled(page, LINKS, catalog), contents)
+
+
+def model_writer(styles, folder):
+    """Return a function that writes a network of a page that `publish_app` wrote, by what the page
+    calls it, such as "models/wave.tflite". It isn't compared with Keras.
+
+    Args:
+        styles: Those that the page has.
+        folder: The page's.
+    """
+    networks = functools.cache(lambda: _parts(tuple(styles), ExportConfig(format="web"))[2])
+
+    def write_model(file):
+        from tfstyle.export.litert import encoder_path, write_litert
+
+        for name, (network, config) in networks().items():
+            if file in (name, f"models/{encoder_path(Path(name)).name}"):
+                (Path(folder) / "models").mkdir(exist_ok=True)
+                write_litert(network, Path(folder) / name, config)
+
+    return write_model
 
 
 def _painters(styles, config, photographs):
     """Return the catalog of networks and styles, the files that they are, and reports."""
-    catalog: dict[str, Any] = {
-        "models": [],
-        "styles": [],
-        "photograph": PHOTOGRAPH,
-        "painting": None,
-    }
-    contents, reports = {PHOTOGRAPH: (PICTURES / PHOTOGRAPH).read_bytes()}, []
-    for name, (network, chosen) in _networks(styles).items():
-        file = f"models/{name}.tflite"
-        several = len(chosen) > 1
-        its_config = dataclasses.replace(
-            config, all_styles=several, style=None if several else chosen[0]
-        )
+    from tfstyle.export.litert import encoder_path, write_litert
+    from tfstyle.export.parity import verify
+
+    catalog, contents, networks = _parts(styles, config)
+    reports = []
+    for file, (network, its_config) in networks.items():
 
         def check(path, file=file, network=network):
             report = dataclasses.replace(verify(path, network, photographs), export=file)
@@ -120,16 +143,35 @@ def _painters(styles, config, photographs):
             for each in (path, encoder_path(path)):
                 if each.exists():
                     contents[f"models/{each.name}"] = each.read_bytes()
-        metadata = reports[-1].metadata
-        takes = next((key for key in ("code", "style_weights") if metadata[key]), None)
+    return catalog, contents, reports
+
+
+def _parts(styles, config):
+    """Return the catalog of networks and styles, the pictures to begin with, and
+    `{file: (network, its config)}`."""
+    from tfstyle.export.frozen import labels, style_input
+    from tfstyle.export.litert import encoder_path
+    from tfstyle.export.moments import moments_size
+
+    catalog = {"models": [], "styles": [], "photograph": PHOTOGRAPH, "painting": None, "app": False}
+    contents, networks = {PHOTOGRAPH: (PICTURES / PHOTOGRAPH).read_bytes()}, {}
+    for name, (network, chosen) in _networks(styles).items():
+        file = f"models/{name}.tflite"
+        several = len(chosen) > 1
+        its_config = dataclasses.replace(
+            config, all_styles=several, style=None if several else chosen[0]
+        )
+        networks[file] = network, its_config
+        kind = style_input(network)
+        takes = "code" if kind == "painting" else kind if several else None
         model = {
             "file": file,
-            "encoder": f"models/{encoder_path(path).name}" if takes == "code" else None,
+            "encoder": f"models/{encoder_path(Path(file)).name}" if takes == "code" else None,
             "takes": takes,
-            "points": metadata[takes] if takes else 0,
-            "multiple": metadata["multiple"],
+            "points": network.num_styles if takes else 0,
+            "multiple": network.multiple,
             "reach": network.reach,
-            "moments": metadata["moments"],
+            "moments": moments_size(network),
         }
         catalog["models"].append(model)
         if takes == "code":
@@ -139,11 +181,14 @@ def _painters(styles, config, photographs):
             catalog["styles"] += [
                 _style(label, model) for label in labels(network) if label["name"] in chosen
             ]
-    return catalog, contents, reports
+    return catalog, contents, networks
 
 
 def _networks(styles):
     """Return `{name: (network, names of its styles)}`: styles of one network stay together."""
+    from tfstyle.export.frozen import labels
+    from tfstyle.export.publishing import file_name
+
     networks = {}
     for style in styles:
         found = style_for(style)
@@ -187,6 +232,14 @@ def _built(alone):
             if not alone or Path(entry.name).stem == LONE_BUILD:
                 contents[entry.name] = archive.extractfile(entry).read()  # type: ignore[union-attr]
     return contents
+
+
+def _write_folder(folder, page, contents):
+    """Write a page and its files, the page last."""
+    for name, data in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write(folder / name, data)
+    write(folder / "index.html", page)
 
 
 def _filled(page, links, catalog, contents=()):

@@ -1,6 +1,9 @@
 """The page with Python behind it: who may ask, lines on the way, hanging up."""
 
+import asyncio
 import base64
+import concurrent.futures
+import contextlib
 import http.client
 import io
 import json
@@ -30,8 +33,14 @@ ASKED = {"photograph": encoded("white"), "painting": encoded("red"), "size": 32}
 def served(tmp_path):
     """Port of the application, with a page in it."""
     (tmp_path / "index.html").write_text("the page")
+    with serve(app.make_app(tmp_path)) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def serve(application):
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app.make_app(tmp_path), log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, args=([[listener]]), daemon=True)
     thread.start()
     yield listener.getsockname()[1]
@@ -88,6 +97,24 @@ def test_who_hangs_up_ends_the_painting_and_the_next_may_ask(served, monkeypatch
     wait_until(lambda: b"picture" in ask(served).read())
 
 
+def test_who_waits_is_told_when_the_server_is_ended(tmp_path, monkeypatch, wait_until):
+    begun = threading.Event()
+
+    def stylize(photograph, painting, size, callbacks):
+        begun.set()
+        wait_until(lambda: not callbacks.function(0.1, lambda: np.zeros((24, 32, 3))))
+        return Image.new("RGB", (32, 24))
+
+    monkeypatch.setattr(app, "stylize", stylize)
+    application = app.make_app(tmp_path)
+    app.hang_up(application)
+    with serve(application) as port:
+        answer = ask(port)
+        assert begun.wait(10)
+        app.hang_up(application)
+        assert json.loads(answer.read().splitlines()[-1]) == {"error": "`tfstyle app` was ended."}
+
+
 def test_what_goes_wrong_is_told_in_a_line(served):
     answer = ask(served, body=ASKED | {"painting": base64.b64encode(b"none").decode()})
     (line,) = answer.read().splitlines()
@@ -103,11 +130,68 @@ def test_what_goes_wrong_is_told_in_a_line(served):
         ({"body": {"size": 3}}, 400),
         ({"body": ASKED | {"painting": "*"}}, 400),
         ({"body": ASKED | {"size": None}}, 400),
+        ({"body": ASKED | {"size": float("inf")}}, 400),
+        ({"body": ASKED | {"size": 1_000_000}}, 400),
+        ({"body": ASKED | {"size": -32}}, 400),
+        ({"path": "/optimize?x", "method": "GET"}, 404),
+        ({"path": "/../app.py", "method": "GET"}, 404),
+        ({"path": "/models/..%2f..%2fsecret", "method": "GET"}, 404),
         ({"body": []}, 400),
     ],
 )
 def test_others_are_turned_away(served, change, status):
-    assert ask(served, **change).status == status
+    answer = ask(served, **change)
+    assert answer.status == status
+    assert b"Traceback" not in answer.read()
+
+
+def test_a_request_that_is_nested_deep_is_turned_away(served):
+    connection = http.client.HTTPConnection("127.0.0.1", served, timeout=20)
+    connection.request("POST", "/optimize", "[" * 200_000, {"Origin": f"http://127.0.0.1:{served}"})
+    assert connection.getresponse().status == 400
+
+
+def test_a_network_is_written_once_when_it_is_asked_for(tmp_path):
+    asked = []
+
+    def write_model(file):
+        asked.append(file)
+        if file == "models/wave.tflite":
+            (tmp_path / file).write_bytes(b"the network")
+
+    (tmp_path / "models").mkdir()
+    with serve(app.make_app(tmp_path, write_model)) as port:
+        for _ in range(2):
+            assert ask(port, "GET", "/models/wave.tflite?1").read() == b"the network"
+        assert ask(port, "GET", "/models/none.tflite").status == 404
+    assert asked == ["models/wave.tflite", "models/none.tflite"]
+
+
+def test_who_hangs_up_at_once_ends_the_painting_too(tmp_path, monkeypatch, wait_until):
+    ended = threading.Event()
+
+    def stylize(photograph, painting, size, callbacks):
+        wait_until(lambda: not callbacks.function(0.1, lambda: np.zeros((24, 32, 3))))
+        ended.set()
+        return Image.new("RGB", (32, 24))
+
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    async def nobody(message):
+        raise OSError
+
+    async def ask_and_go():
+        lock = threading.Lock()
+        lock.acquire()
+        with concurrent.futures.ThreadPoolExecutor(1) as painter:
+            answer = app._Painting(painter, lock, [b"", b""], 32)
+            with contextlib.suppress(BaseException):
+                await answer({"type": "http", "asgi": {"spec_version": "2.0"}}, gone, nobody)
+            assert await asyncio.to_thread(ended.wait, 10)
+
+    monkeypatch.setattr(app, "stylize", stylize)
+    asyncio.run(ask_and_go())
 
 
 def test_a_huge_request_is_not_read(served):
@@ -122,17 +206,18 @@ def test_a_huge_request_is_not_read(served):
 def test_the_command_serves_a_page_that_it_made_once(tmp_path, monkeypatch, capsys):
     made, opened = [], []
 
-    def publish_page(styles, folder, app):
-        made.append((styles, app))
+    def publish_app(styles, folder):
+        made.append(styles)
+        folder.mkdir(parents=True)
         (folder / "index.html").write_text("the page")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(page, "publish_page", publish_page)
+    monkeypatch.setattr(page, "publish_app", publish_app)
     monkeypatch.setattr(cli.webbrowser, "open", opened.append)
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: sockets[0].close())
     for _ in range(2):
         assert main(["app", "wave", "any", "--port", "0"]) == 0
-    assert made == [(["wave", "any"], True)]
+    assert made == [["wave", "any"]]
     assert opened[0].startswith("http://127.0.0.1:")
     assert "the page is at http://127.0.0.1:" in capsys.readouterr().out
     assert main(["app", "wave", "--port", "0", "--no-browser"]) == 0

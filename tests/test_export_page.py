@@ -14,9 +14,9 @@ from tfstyle.cli.main import main
 from tfstyle.export import page, parity
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import freeze
-from tfstyle.export.litert import write_litert
+from tfstyle.export.litert import read_metadata, write_litert
 from tfstyle.export.moments import moments_size
-from tfstyle.export.page import publish_page
+from tfstyle.export.page import publish_app, publish_page
 from tfstyle.export.report import ParityError
 
 
@@ -49,6 +49,30 @@ def test_a_folder_holds_all_that_it_names(tiny_zoo, tmp_path):
         assert (folder / name).stat().st_size > 0
     assert (folder / "litert/relaxed.wasm").read_bytes()[:4] == b"\0asm"
     assert "Apache License" in (folder / "LICENSES.txt").read_text()
+
+
+def test_an_app_has_the_same_page_and_writes_networks_when_asked(tiny_zoo, tmp_path):
+    styles = ["ripple", "calm", "storm"]
+    publish_page(styles, tmp_path / "page")
+    publish_app(styles, tmp_path / "app")
+    catalog, own = (
+        catalog_of((tmp_path / name / "index.html").read_text()) for name in ("page", "app")
+    )
+    own_version = own.pop("version")
+    assert catalog.pop("version") != own_version
+    assert own == catalog | {"app": True}
+    assert not (tmp_path / "app/models").exists()
+    write_model = page.model_writer(styles, tmp_path / "app")
+    write_model("models/weather.tflite")
+    write_model("models/none.tflite")
+    assert sorted(path.name for path in (tmp_path / "app/models").glob("*.tflite")) == [
+        "weather.tflite"
+    ]
+    written = read_metadata((tmp_path / "app/models/weather.tflite").read_bytes())
+    (told,) = [model for model in own["models"] if model["file"] == "models/weather.tflite"]
+    for key in ("moments", "multiple"):
+        assert written[key] == told[key]
+    assert written["style_weights"] == told["points"] == 2
 
 
 def test_one_style_of_several_is_frozen_in(tiny_zoo, tmp_path):

@@ -8,38 +8,33 @@ interface Line {
   error?: string;
 }
 
-let call: AbortController | null = null;
-
 /** Paint a photograph after a painting; tell of every picture on the way, and the last. */
 export async function askPython(
   photograph: Blob,
   painting: Blob,
   size: number,
+  signal: AbortSignal,
   tell: (share: number, picture: Blob) => Promise<void>,
 ): Promise<void> {
-  call = new AbortController();
   const body = JSON.stringify({
     photograph: await toBase64(photograph),
     painting: await toBase64(painting),
     size,
   });
   try {
-    const { signal } = call;
     const headers = { "Content-Type": "application/json" };
     const response = await fetch("optimize", { method: "POST", body, headers, signal });
     if (!response.ok || !response.body) throw new Error(await response.text());
+    let done = 0;
     for await (const { share, picture, error } of lines(response.body)) {
       if (error) throw new Error(error);
       if (share && picture) await tell(share, fromBase64(picture));
+      done = share ?? done;
     }
+    if (done < 1) throw new Error("Python stopped. The terminal says why.");
   } catch (error) {
-    throw call?.signal.aborted ? new Cancelled() : error;
+    throw signal.aborted ? new Cancelled() : error;
   }
-}
-
-/** Let Python stop. */
-export function hangUp(): void {
-  call?.abort();
 }
 
 async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<Line> {

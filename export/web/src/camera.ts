@@ -1,16 +1,17 @@
 /** The camera: painted live at a small size, a picture at full size, a film of what is painted. */
 
-import { $, alarm, button, canvas, tell } from "./dom";
-import type { Engine } from "./engine";
+import { $, alarm, button, calm, canvas, tell } from "./dom";
+import { Cancelled } from "./engine";
 import { download, type Named } from "./files";
 import type { Point, Settings } from "./messages";
+import { canRecord, type Recording, record } from "./recorder";
 import { fitted } from "./resize";
 import { showPainted } from "./stage";
+import { worker } from "./studio";
 
 const LIVE = 320; // long side that is painted live
 
 interface Studio {
-  worker: () => Promise<Engine>;
   style: () => Point;
   settings: () => Settings;
   take: (picture: Named) => Promise<void>;
@@ -18,19 +19,21 @@ interface Studio {
   live: (on: boolean) => void;
 }
 
-/** Let the camera's buttons work. */
-export function beginCamera(studio: Studio): void {
+/** Let the camera's buttons work; returns what switches it off. */
+export function beginCamera(studio: Studio): () => void {
   const toggle = button("camera");
   toggle.hidden = !navigator.mediaDevices?.getUserMedia;
   let stream: MediaStream | null = null;
+  let asking = false; // whoever sits before it, who may think about it
   const video = document.createElement("video");
   video.muted = true;
   video.playsInline = true;
 
   const close = () => {
-    for (const track of stream?.getTracks() ?? []) track.stop();
+    if (!stream) return;
+    for (const track of stream.getTracks()) track.stop();
     stream = null;
-    stopRecording();
+    endRecording();
     show(false);
   };
 
@@ -41,7 +44,8 @@ export function beginCamera(studio: Studio): void {
     studio.live(on);
   };
 
-  const paintFrame = async (engine: Engine) => {
+  const paintFrame = async () => {
+    const engine = await worker();
     const { model, point } = studio.style();
     await engine.load(model);
     const [height, width] = fitted([video.videoHeight, video.videoWidth], LIVE);
@@ -56,28 +60,32 @@ export function beginCamera(studio: Studio): void {
 
   const run = async () => {
     const wanted = { facingMode: "user", width: { ideal: 1920 }, height: { ideal: 1080 } };
-    stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
-    stream.getVideoTracks()[0].onended = close;
-    video.srcObject = stream;
+    const own = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    stream = own;
+    asking = false;
+    own.getVideoTracks()[0].onended = close;
+    video.srcObject = own;
     await video.play();
     show(true);
     tell("The camera is on. What it sees stays on this device.");
-    while (stream) await paintFrame(await studio.worker());
+    while (stream === own) {
+      await paintFrame().catch((error) => {
+        if (!(error instanceof Cancelled)) throw error; // of what was painted before
+      });
+    }
   };
 
   toggle.onclick = () => {
+    calm();
     if (stream) close();
-    else
+    else if (!asking) {
+      asking = true;
       run().catch((error) => {
+        asking = false;
         close();
-        alarm(
-          error.name === "NotAllowedError"
-            ? "The camera may not be used: allow it in the browser's settings of this page."
-            : error.name === "NotFoundError"
-              ? "There is no camera."
-              : error,
-        );
+        alarm(told(error));
       });
+    }
   };
 
   button("snap").onclick = async () => {
@@ -89,31 +97,34 @@ export function beginCamera(studio: Studio): void {
     still.toBlob((blob) => blob && studio.take({ name: "camera.jpg", blob }), "image/jpeg", 0.95);
   };
 
-  let recorder: MediaRecorder | null = null;
-  const stopRecording = () => {
-    recorder?.stop();
-    recorder = null;
+  let recording: Recording | null = null;
+  const endRecording = () => {
+    recording?.end().then(({ blob, suffix }) => download(blob, `painted.${suffix}`));
+    recording = null;
     button("record").setAttribute("aria-pressed", "false");
     button("record").textContent = "Record";
   };
-  button("record").hidden = typeof MediaRecorder === "undefined";
+  button("record").hidden = !canRecord;
   button("record").onclick = () => {
-    if (recorder) {
-      stopRecording();
+    if (recording) {
+      endRecording();
       return;
     }
-    const parts: Blob[] = [];
-    recorder = new MediaRecorder(canvas("after").captureStream());
-    const { mimeType } = recorder;
-    recorder.ondataavailable = ({ data }) => parts.push(data);
-    recorder.onstop = () => {
-      download(
-        new Blob(parts, { type: mimeType }),
-        mimeType.includes("mp4") ? "painted.mp4" : "painted.webm",
-      );
-    };
-    recorder.start();
+    recording = record(canvas("after").captureStream());
     button("record").setAttribute("aria-pressed", "true");
     button("record").textContent = "Stop";
   };
+  return close;
+}
+
+/** What went wrong with a camera, in words. */
+function told(error: Error): string {
+  return (
+    {
+      NotAllowedError:
+        "The camera may not be used: allow it in the browser's settings of this page.",
+      NotFoundError: "There is no camera.",
+      NotReadableError: "The camera cannot be opened: another program may be using it.",
+    }[error.name] ?? error.message
+  );
 }

@@ -14,6 +14,10 @@ export const canvas = (id: string) => $<HTMLCanvasElement>(id);
 /** Say something to whoever sees the page, or hears it. */
 export function tell(text: string): void {
   $("status").textContent = text;
+}
+
+/** Take back what was said to have gone wrong: something else is tried. */
+export function calm(): void {
   $("alert").hidden = true;
 }
 

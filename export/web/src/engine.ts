@@ -22,7 +22,8 @@ async function suitable(): Promise<string> {
 
 export class Engine {
   private readonly waiting = new Map<number, Waiting>();
-  private readonly loaded = new Map<string, Promise<void>>();
+  private readonly loading = new Map<string, Promise<void>>();
+  private readonly loaded = new Set<string>();
   private asked = 0;
 
   private constructor(
@@ -64,14 +65,19 @@ export class Engine {
 
   /** Let the worker have a network, once. */
   load(file: string): Promise<void> {
-    const loading = this.loaded.get(file) ?? this.send(file);
-    this.loaded.set(file, loading);
-    loading.catch(() => this.loaded.delete(file));
+    const loading = this.loading.get(file) ?? this.send(file);
+    this.loading.set(file, loading);
+    loading.catch(() => this.loading.delete(file));
     return loading;
   }
 
+  /** Whether the worker has a network. */
+  has(file: string): boolean {
+    return this.loaded.has(file);
+  }
+
   /** Stop whatever it computes, and give its memory back. */
-  end(error: Error = new Cancelled()): void {
+  end(error: Error): void {
     this.worker.terminate();
     URL.revokeObjectURL(this.url);
     for (const { reject } of this.waiting.values()) reject(error);
@@ -89,6 +95,7 @@ export class Engine {
       undefined,
       encoder ? [bytes, encoder] : [bytes],
     );
+    this.loaded.add(file);
   }
 
   private hear(message: FromWorker): void {

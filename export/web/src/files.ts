@@ -1,7 +1,7 @@
 /** Pictures in: chosen, dropped, pasted. Pictures out: saved, copied, shared, zipped. */
 
 import { downloadZip } from "client-zip";
-import { $, button, input } from "./dom";
+import { $, alarm, button, calm, input } from "./dom";
 
 export interface Named {
   name: string;
@@ -47,13 +47,27 @@ function beginDrops(photographs: Take, paintings: Take): void {
     event.preventDefault();
     drop.hidden = true;
     const found = pictures(event.dataTransfer?.files);
-    if (found.length) (over(event).dataset.as === "painting" ? paintings : photographs)(found);
+    calm();
+    if (!found.length) alarm("Only files can be dropped here: save the picture first.");
+    else (over(event).dataset.as === "painting" ? paintings : photographs)(found);
   });
 }
 
 function pictures(files: FileList | null | undefined): Named[] {
   return [...(files ?? [])].map((file) => ({ name: file.name, blob: file }));
 }
+
+/** Save anything under a name that any system takes. */
+export function download(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = harmless(name);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+const harmless = (name: string) => name.replace(/[\\/:*?"<>|\x00-\x1f]/g, "_");
 
 /** A file's name without what tells its kind. */
 export function stem(name: string): string {
@@ -87,15 +101,9 @@ export async function saveAll(
 }
 
 function outputName(photograph: string, style: string, type: string): string {
-  return `${stem(photograph) || "lake"}-${style}.${type === "image/jpeg" ? "jpg" : "png"}`;
-}
-
-export function download(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  return harmless(
+    `${stem(photograph) || "picture"}-${style}.${type === "image/jpeg" ? "jpg" : "png"}`,
+  );
 }
 
 /** Copy a picture to the clipboard. */
@@ -105,12 +113,13 @@ export async function copy(picture: Promise<Blob>): Promise<void> {
 
 /** Give a picture to another app. */
 export async function share(blob: Blob, photograph: string): Promise<void> {
-  const file = new File([blob], `${stem(photograph) || "lake"}.jpg`, { type: blob.type });
+  const file = new File([blob], `${stem(photograph) || "picture"}.jpg`, { type: blob.type });
   await navigator.share({ files: [file] }).catch((error) => {
     if (error.name !== "AbortError") throw error; // they thought better of it
   });
 }
 
+button("copy").hidden = !navigator.clipboard?.write || typeof ClipboardItem === "undefined";
 if (navigator.canShare?.({ files: [new File([], "a.jpg", { type: "image/jpeg" })] })) {
   button("share").hidden = false;
 }

@@ -50,6 +50,8 @@ export interface Questions {
     ask: { photo: string; source: Blob | ImageBitmap };
     answer: { height: number; width: number };
   };
+  /** As `open`, but it is read when it is painted first. */
+  keep: { ask: { photo: string; source: Blob }; answer: null };
   close: { ask: { photo: string }; answer: null };
   encode: { ask: { photo: string; model: string }; answer: number[] };
   paint: { ask: PaintJob; answer: Pixels };

@@ -35,6 +35,11 @@ export function showPainted({ data, width, height }: Pixels): void {
   frame.style.setProperty("--ratio", String(width / height));
 }
 
+/** Whether there is anything to compare the photograph with. */
+export function isPainted(): boolean {
+  return frame.classList.contains("painted");
+}
+
 /** Decode what somebody else painted. */
 export async function toPixels(file: Blob): Promise<Pixels> {
   const bitmap = await createImageBitmap(file);
@@ -48,10 +53,7 @@ export async function toPixels(file: Blob): Promise<Pixels> {
 
 /** What was painted, as a file. */
 export function painted(type: string): Promise<Blob> {
-  return toBlob(canvas("after"), type);
-}
-
-export function toBlob(from: HTMLCanvasElement, type: string): Promise<Blob> {
+  const from = canvas("after");
   let source = from;
   if (type === "image/jpeg") {
     source = document.createElement("canvas"); // which has no alpha
@@ -73,15 +75,18 @@ export function toBlob(from: HTMLCanvasElement, type: string): Promise<Blob> {
 
 /** Say what is being done, once it takes long; without text: nothing is. */
 export function busy(text = ""): void {
-  clearTimeout(timer);
   const box = $("busy");
   if (!text) {
+    clearTimeout(timer);
+    timer = 0;
     box.hidden = true;
     return;
   }
   $("doing").textContent = text;
   $<HTMLProgressElement>("progress").removeAttribute("value");
-  if (box.hidden) timer = window.setTimeout(() => (box.hidden = false), PATIENCE_MS);
+  timer ||= window.setTimeout(() => {
+    box.hidden = false;
+  }, PATIENCE_MS);
 }
 
 /** Say how much of it is done, from 0 to 1. */

@@ -4,15 +4,20 @@ import { catalog } from "./assets";
 import { $, draw, input } from "./dom";
 import type { Pixels, Point } from "./messages";
 import { showPad } from "./pad";
+import { removeButton } from "./shelf";
 
 const MOST = 5; // that are mixed
 
 export interface Style extends Point {
   title: string;
   about: string;
+  /** What the style was read from, where there is such a picture. */
+  painting: Blob | null;
   /** The photograph in this style, small. */
   face: HTMLCanvasElement;
   tile: HTMLButtonElement;
+  /** What lies in the list: the tile, and where the style is the user's a button that removes it. */
+  cell: HTMLElement;
 }
 
 export const styles: Style[] = [];
@@ -26,19 +31,44 @@ export function onStyle(change: () => void): void {
 }
 
 /** Add a style, before the tile that adds others. */
-export function addStyle(title: string, about: string, point: Point): Style {
+export function addStyle(
+  { title, about, model, point }: Point & { title: string; about: string },
+  painting: Blob | null = null,
+  removable = false,
+): Style {
   const tile = document.createElement("button");
   tile.type = "button";
   const face = document.createElement("canvas");
   const label = document.createElement("span");
   label.textContent = title;
   tile.append(face, label);
-  const style = { ...point, title, about, face, tile };
+  tile.title = title;
+  const cell = document.createElement("span");
+  cell.className = "cell";
+  cell.append(tile);
+  const style = { model, point, title, about, painting, face, tile, cell };
   tile.onclick = () => choose(style);
+  if (removable) cell.append(removeButton(title, () => remove(style)));
   styles.push(style);
-  $("styles").insertBefore(tile, $("styles").querySelector(".add"));
+  $("styles").insertBefore(cell, $("styles").querySelector(".add"));
   mark();
   return style;
+}
+
+/** Take a style away, and choose the one beside it if nothing else is chosen. */
+function remove(style: Style): void {
+  const place = styles.indexOf(style);
+  styles.splice(place, 1);
+  style.cell.remove();
+  const beside = styles[Math.min(place, styles.length - 1)];
+  beside.tile.focus();
+  if (!chosen.includes(style)) {
+    mark();
+    return;
+  }
+  chosen = chosen.filter((other) => other !== style);
+  if (!chosen.length) chosen = [beside];
+  show();
 }
 
 /** Show how a style looks. */
@@ -125,13 +155,15 @@ input("mix").onchange = () => {
 /** Add the styles that came with the page, and a tile that asks for paintings. */
 export function beginStyles(askForPaintings: () => void): void {
   for (const { title, about, model, point, face } of catalog.styles) {
-    const style = addStyle(title, about, { model, point });
+    const style = addStyle({ title, about, model, point });
     if (face) drawFace(style.face, `data:image/jpeg;base64,${face}`);
   }
-  if (anyModel() === undefined) return;
+  if (anyModel() === undefined) {
+    $("drop-painting").hidden = true;
+    return;
+  }
   const tile = document.createElement("button");
   tile.type = "button";
-  tile.className = "add";
   tile.id = "add-painting";
   const plus = document.createElement("span");
   plus.setAttribute("aria-hidden", "true");
@@ -140,7 +172,10 @@ export function beginStyles(askForPaintings: () => void): void {
   label.textContent = "Any painting";
   tile.append(plus, label);
   tile.onclick = askForPaintings;
-  $("styles").append(tile);
+  const cell = document.createElement("span");
+  cell.className = "cell add";
+  cell.append(tile);
+  $("styles").append(cell);
 }
 
 async function drawFace(face: HTMLCanvasElement, url: string): Promise<void> {

@@ -27,13 +27,17 @@ const photos = new Map<string, Photo>();
 const models = new Map<string, "style_weights" | "code" | null>();
 let painter: Painter;
 /** What was computed last: strength and colors then come at once. */
-let last: {
-  size: string;
+interface Computed {
   photo: Photo;
+  size: string;
   own: Map<string, number[]>;
   look: string;
   painted: Float32Array | null;
-} | null = null;
+}
+
+/** By photograph, but of those that are shown large one alone. */
+const computed = new Map<string, Computed>();
+const THUMBNAILS = "face";
 
 type Answer<K extends keyof Questions> = Promise<Questions[K]["answer"]>;
 type Asked<K extends keyof Questions> = Questions[K]["ask"];
@@ -64,15 +68,20 @@ const answers: {
   async open({ photo, source }) {
     const opened = keep(photo, await read(source));
     if (source instanceof Blob) files.set(photo, source);
-    last = null;
+    computed.delete(photo);
     const [height, width] = opened.sides;
     return { height, width };
+  },
+
+  async keep({ photo, source }) {
+    files.set(photo, source);
+    return null;
   },
 
   async close({ photo }) {
     files.delete(photo);
     photos.delete(photo);
-    last = null;
+    computed.delete(photo);
     return null;
   },
 
@@ -85,11 +94,7 @@ const answers: {
 
 async function paint(job: PaintJob, progress: (share: number) => void): Promise<Pixels> {
   const { height, width, settings } = job;
-  const size = [job.photo, height, width].join();
-  if (last?.size !== size) {
-    const photo = resized(await found(job.photo), [height, width]);
-    last = { size, photo, own: new Map(), look: "", painted: null };
-  }
+  const last = await computedLast(job);
   const { photo, own } = last;
   const { style, share } = await atStrength(job.style, photo, own, settings.strength);
   const look = JSON.stringify([style, settings.strokeSize]);
@@ -105,6 +110,21 @@ async function paint(job: PaintJob, progress: (share: number) => void): Promise<
   }
   const data = finished(last.painted as Float32Array, photo, share, settings.keepColors);
   return { data, height, width, took_ms };
+}
+
+/** Return what was computed of a photograph at a size, or the place for it. */
+async function computedLast({ photo: name, height, width }: PaintJob): Promise<Computed> {
+  const size = [height, width].join();
+  let last = computed.get(name);
+  if (last?.size !== size) {
+    for (const other of computed.keys()) {
+      if ((other === THUMBNAILS) === (name === THUMBNAILS)) computed.delete(other);
+    }
+    const photo = resized(await found(name), [height, width]);
+    last = { photo, size, own: new Map(), look: "", painted: null };
+    computed.set(name, last);
+  }
+  return last;
 }
 
 /** Return the point to paint at, and how much of what it paints is laid over the photograph. */
