@@ -76,6 +76,8 @@ class Gallery(Works):
     Paintings that it does not name make a group. `Works` tells the rest.
     """
 
+    _open = Photos._open  # of one painting alone no style at large is learned
+
     def _choose(self):
         """Choose what is drawn from, and how often."""
         super()._choose()
