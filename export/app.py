@@ -164,7 +164,7 @@ class _Painting(StreamingResponse):
 
     def paint(self, pictures, size):
         try:
-            picture = _optimize(*pictures, size, self.say, self.gone)
+            picture = _optimize(pictures, size, self.say, self.gone)
             self.say(share=1, picture=_encoded(picture, "PNG"))
         except (ValueError, OSError, ArithmeticError) as error:
             self.say(error=str(error))
@@ -176,7 +176,7 @@ class _Painting(StreamingResponse):
             self.put(None)
 
 
-def _optimize(photograph, painting, size, say, gone):
+def _optimize(pictures, size, say, gone):
     """Return a picture painted by optimization."""
     from tfstyle.optimize.callbacks import Watch
 
@@ -184,7 +184,7 @@ def _optimize(photograph, painting, size, say, gone):
         say(share=share, picture=_encoded(to_pil(read()), "JPEG", quality=QUALITY))
         return not gone.is_set()
 
-    return stylize(photograph, painting, size=size, callbacks=Watch(watch))
+    return stylize(*pictures, size=size, callbacks=Watch(watch))
 
 
 def _encoded(picture, kind, **options):

@@ -153,7 +153,8 @@ def _parts(styles, config):
     from tfstyle.export.litert import encoder_path
     from tfstyle.export.moments import moments_size
 
-    catalog = {"models": [], "styles": [], "photograph": PHOTOGRAPH, "painting": None, "app": False}
+    catalog: dict[str, Any] = {"models": [], "styles": [], "app": False}
+    catalog |= {"photograph": PHOTOGRAPH, "painting": None}
     contents, networks = {PHOTOGRAPH: (PICTURES / PHOTOGRAPH).read_bytes()}, {}
     for name, (network, chosen) in _networks(styles).items():
         file = f"models/{name}.tflite"
