@@ -178,7 +178,7 @@ TRAININGS = {
     # Ours, for a painter's hand; see docs/adversaries.md.
     "collection": TrainConfig(
         collection=True,
-        adversary_weight=1.0,
+        adversary_weight=0.3,
         content_layers=("block3_conv3",),
         style_layers=_STYLE_LAYERS,
         style_weight=6,

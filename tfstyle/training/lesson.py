@@ -78,9 +78,9 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
             *(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8) for _ in range(2)),
             steps_per_execution=min(TOGETHER, steps),
         )
-        found = restore_state(folder, model.state, identity) or {"epoch": 0, "latest": {}}
+        found = restore_state(folder, model.state, identity) or {"epoch": 0}
         done, watch = found["epoch"], Watch(config, images, folder)
-        watch.latest = found["latest"]
+        watch.latest = found.get("latest", {})
         while done < config.epochs:
             order = np.random.default_rng((config.seed, done)).permutation(len(images))
             model.fit(
