@@ -2,9 +2,10 @@
 
     python tests/benchmarks/hand.py mine.keras other.keras --content PHOTOS --held PAINTINGS
 
-For the photographs as they are, and painted by each network: the content loss; the style loss to the
-held-out paintings, their mean and the least; and the style loss of the mean Gram matrices of all
-pictures to those of all paintings. Losses are those of the training preset `default`. TFSTYLE_VGG19_WEIGHTS names the loss network's weights.
+For the photographs as they are, and painted by each network: the content loss; the style loss to
+the held-out paintings, their mean and the least; and the style loss of the mean Gram matrices of
+all pictures to those of all paintings. Losses are those of the training preset `default`.
+TFSTYLE_VGG19_WEIGHTS names the loss network's weights.
 """
 
 import argparse
