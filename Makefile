@@ -1,5 +1,6 @@
 # make demo   paint the photograph that ships with the package
 # make test   run the tests
+# make test-slow   run those that are left out there: kills, drains, devices, int8
 # make lint   check style and types
 # make coverage   run the tests and say which lines none of them reaches
 # make docs   build the site in site/
@@ -8,14 +9,18 @@
 # Each makes .venv first where there is none. PYTHON picks the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
+PARALLEL := -n 2 --dist loadfile
 
-.PHONY: demo test lint coverage docs page test-page check-page clean
+.PHONY: demo test test-slow lint coverage docs page test-page check-page clean
 
 demo: .venv/installed
 	$(BIN)/tfstyle demo -o demo.png
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest $(PARALLEL) --slow -m "slow and not vgg"
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -23,7 +28,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 coverage: .venv/installed
-	$(BIN)/python -m pytest --cov --cov-report term-missing:skip-covered
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report term-missing:skip-covered
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[docs]'

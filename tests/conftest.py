@@ -35,12 +35,12 @@ if importlib.util.find_spec("tfstyle.cli") is None:
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--slow", action="store_true", help="run the tests that take long, too")
     parser.addoption("--page", action="store_true", help="run the tests that need a browser, too")
 
 
 def pytest_collection_modifyitems(config, items):
-    reasons = {"slow": "runs for minutes", "page": "needs a browser"}
+    reasons = {"slow": "runs for long", "page": "needs a browser"}
     for kind, reason in reasons.items():
         if config.getoption(kind):
             continue

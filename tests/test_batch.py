@@ -193,6 +193,7 @@ def test_a_second_run_paints_what_is_missing_and_nothing_twice(photos, ripple, t
 
 
 @pytest.mark.parametrize("shards", [None, "tar"])
+@pytest.mark.slow
 def test_a_run_that_breaks_off_goes_on_and_doubles_nothing(
     photos, ripple, tmp_path, calls, monkeypatch, shards
 ):

@@ -556,6 +556,7 @@ print(next(pipeline).shape)
 """
 
 
+@pytest.mark.slow
 def test_batches_let_the_process_end(steps):
     """Threads that still read when Python ends must not keep it."""
     command = [sys.executable, "-c", ENDING, str(steps)]

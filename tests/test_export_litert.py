@@ -32,7 +32,13 @@ ADDED = {
 }
 # Mean difference of a picture in 1/255; random networks suffer more than trained ones.
 TOLERANCES = {"float32": 0.001, "float16": 0.1, "dynamic": 2, "int8": 5}
-FILES = [*(("lean", precision) for precision in TOLERANCES), ("full", "float32"), ("full", "int8")]
+FILES = [
+    *(("lean", precision) for precision in TOLERANCES if precision != "int8"),
+    *(
+        pytest.param(*file, marks=pytest.mark.slow)
+        for file in (("lean", "int8"), ("full", "float32"), ("full", "int8"))
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +184,7 @@ def test_one_style_of_several_is_frozen_in(written, tiny_painter):
     assert painter.metadata["styles"] == [{"name": "storm", "index": 1, "about": "about storm"}]
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("int8", marks=pytest.mark.slow)])
 def test_all_styles_take_weights(precision, written, tiny_painter):
     names, weights = ("calm", "storm"), [0.3, 0.7]
     path = written(names=names, precision=precision, all_styles=True, size=64)
@@ -307,6 +313,7 @@ def test_equalize_channels_changes_no_pixel(names, tiny_painter):
     np.testing.assert_allclose(spread(), 1, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_with_the_photographs_given(tiny_painter, tmp_path):
     Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
     config = ExportConfig(format="litert", precision="int8", size=64)

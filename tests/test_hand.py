@@ -262,6 +262,7 @@ class Stop(keras.callbacks.Callback):
     ],
     ids=["collection", "one painting"],
 )
+@pytest.mark.slow
 def test_a_broken_run_ends_as_one_that_was_not(folder, style, changes, capsys):
     settings = TINY | changes
     whole = train(style, "photos", "whole.keras", **settings)

@@ -11,6 +11,7 @@ from tfstyle.optimize.picture import optimize_image
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 
+SLOW = {"crowsonkb": pytest.mark.slow}  # five sizes, and square roots of matrices
 SMALL = {"steps": 12, "size": 40, "scales": (1.0,), "precision": "float32"}
 
 
@@ -40,7 +41,10 @@ class Watch(keras.callbacks.Callback):
         self.ended += 1
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=SLOW.get(name, ())) for name in RECIPES],
+)
 def test_every_recipe_paints(name):
     watch = Watch()
     recipe = recipe_with(name, size=40, steps=3)

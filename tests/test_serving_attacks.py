@@ -299,6 +299,7 @@ class Models:
         b'{"inputs": ' + b"[" * 3_000_000,
     ],
 )
+@pytest.mark.slow
 def test_json_takes_memory_for_no_more_values_than_may_be(body):
     import tracemalloc
 

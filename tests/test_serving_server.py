@@ -953,6 +953,7 @@ def refuses(predict):
     return False
 
 
+@pytest.mark.slow
 def test_sigterm_drains(models, wait_until):
     process, port, rest_port = start_command(models)
     try:
@@ -991,6 +992,7 @@ def test_stop_breaks_off_what_takes_longer_than_the_drain(models, wait_until):
         assert server.store._versions["wave"][1].state == State.END
 
 
+@pytest.mark.slow
 def test_a_command_ends_within_its_drain_though_a_model_runs_on(models):
     process, port, _ = start_command(models, "--drain-s", "0.5", "--request-timeout-s", "100")
     try:

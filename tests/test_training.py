@@ -231,6 +231,7 @@ def test_train_takes_a_config_a_line_about_and_another_networks_weights(
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_a_run_killed_and_then_stopped_ends_as_one_that_was_not(fake_vgg, finished_at_two_sizes):
     _, expected, losses = finished_at_two_sizes
     process = start(fake_vgg, output="a.keras", hang_at=4, checkpoint_minutes=0, **TWO_SIZES)
@@ -261,6 +262,7 @@ def test_a_run_killed_and_then_stopped_ends_as_one_that_was_not(fake_vgg, finish
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_a_broken_run_in_float16_ends_as_one_that_was_not(finished_in_float16):
     _, expected, losses, _ = finished_in_float16
     arguments = {"style": BOTH, "content": "photos", "output": "a.keras", **LONG}
@@ -452,6 +454,7 @@ def test_train_refuses_what_it_cannot_use_before_it_trains(changes, error, text,
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_mixed_precision_learns_as_float32_does(finished, finished_in_float16):
     *_, plain = finished
     folder, in_float16, losses_in_float16, _ = finished_in_float16
@@ -574,6 +577,7 @@ def start_two(network, each=({}, {}), **settings):
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_two_devices_learn_as_one_does(fake_vgg, finished):
     _, one, _ = finished
     process = start(fake_vgg, output="two.keras", devices=2, **LONG | {"style": BOTH})

@@ -196,6 +196,7 @@ def keras_json(request):
         (None, FAST | {"recipe": "tutorial", "pooling": "average", "style_weight": 1e4}),
     ],
 )
+@pytest.mark.slow
 def test_stylize_paints_the_same_whatever_keras_json_says(
     photo, painting, keras_json, style, options
 ):

@@ -178,6 +178,20 @@ class StyleContentModel(keras.Model):
             metric.update_state(losses[name], None if training else count)
         return losses["loss"]
 
+    @property
+    def metrics(self):
+        # Keras has a mean of its own by the name of ours.
+        own = getattr(self, "_means", {}).get("loss")
+        return [metric for metric in super().metrics if metric.name != "loss" or metric is own]
+
+    def compile(self, *args, loss=None, **kwargs):
+        if loss is not None or len(args) > 1:
+            raise ValueError(
+                "The losses of a StyleContentModel are its terms. Leave `loss` out, and give a "
+                "`tfstyle.losses.Term` for what else is asked for."
+            )
+        super().compile(*args, **kwargs)
+
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, self._photographs_of(x), y_pred)
 

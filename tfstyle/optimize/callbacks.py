@@ -64,7 +64,8 @@ def caught_signals(stop):
 class StopOnInterrupt(keras.callbacks.Callback):
     """Let Ctrl-C and SIGTERM end a run after the step it is in, so that what it did is kept.
 
-    A second one ends it at once. To be used from the main thread.
+    A second one ends it at once. To be used from the main thread; as a context, around several
+    `fit`s of one run.
 
     Attributes:
         interrupted: Whether one came.
@@ -74,17 +75,31 @@ class StopOnInterrupt(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.interrupted, self.exit_code = False, 128 + signal.SIGINT
+        self._signals, self._held = contextlib.ExitStack(), False
 
-    def on_train_begin(self, logs=None):
-        self._signals = contextlib.ExitStack()
+    def __enter__(self):
         self._signals.enter_context(caught_signals(self._stop))
+        self._held = True
+        return self
 
-    def on_train_end(self, logs=None):
+    def __exit__(self, *error):
+        self._held = False
         self._signals.close()
 
+    def on_train_begin(self, logs=None):
+        if not self._held:
+            self._signals.enter_context(caught_signals(self._stop))
+        if self.interrupted:  # before this `fit`
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if not self._held:
+            self._signals.close()
+
     def _stop(self, number):
-        self.interrupted = self.model.stop_training = True
-        self.exit_code = 128 + number
+        self.interrupted, self.exit_code = True, 128 + number
+        if self.model:
+            self.model.stop_training = True
 
 
 class _ByScale(keras.callbacks.Callback):

@@ -78,15 +78,15 @@ def minimize(evaluate, x, bounds=None, corrections=10):
         x, loss, gradient = there, its_loss, its_gradient
 
 
-def compiled(function):
-    """Return the function as a graph of the backend."""
+def compiled(function, **options):
+    """Return the function as a graph of the backend; `options` are those of `tf.function`."""
     if keras.backend.backend() == "jax":
         import jax
 
         return jax.jit(function)
     import tensorflow as tf
 
-    return tf.function(function, autograph=False)
+    return tf.function(function, autograph=False, **options)
 
 
 def _direction(x, gradient, low, high, steps, changes, curvatures):

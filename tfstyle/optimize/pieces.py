@@ -65,7 +65,9 @@ class PiecewiseModel(StyleContentModel):
     def __init__(self, *args, megapixels, **kwargs):
         super().__init__(*args, **kwargs)
         self.megapixels = megapixels
-        self._look, self._pull = compiled(self._look_at), compiled(self._pull_at)
+        # Pieces differ in shape: one graph for all.
+        self._look = compiled(self._look_at, reduce_retracing=True)
+        self._pull = compiled(self._pull_at, reduce_retracing=True)
 
     def set_content(self, image):
         self.photographs = image
@@ -121,7 +123,8 @@ class PiecewiseModel(StyleContentModel):
         axes = [spans(length, side, reach, unit) for length in picture.shape[1:3]]
         for rows, columns in itertools.product(*axes):
             pixels = ops.convert_to_tensor(picture[:, rows.outer, columns.outer])
-            yield rows, columns, pixels, (*rows.inside, *columns.inside)
+            box = ops.convert_to_tensor([*rows.inside, *columns.inside], "int32")
+            yield rows, columns, pixels, box
 
     def _seen(self, picture, summed, kept):
         """Return the Gram matrices of some layers and the features of others, by layer."""
@@ -144,7 +147,7 @@ class PiecewiseModel(StyleContentModel):
 
     def _cores(self, pixels, box, layers):
         """Return what the extractor sees of a piece, without what lies around it."""
-        top, bottom, left, right = box
+        top, bottom, left, right = ops.unstack(box, 4)
         cores = {}
         for layer, features in self.extractor(pixels, layers=layers).items():
             stride = self.extractor.strides[layer]
@@ -233,5 +236,5 @@ def spans(length, side, reach, unit):
 
 def _gram_sum(features):
     """Return the sum over positions that a Gram matrix is the mean of."""
-    height, width = features.shape[1:3]
-    return gram_matrix(features) * (height * width)
+    height, width = ops.shape(features)[1:3]
+    return gram_matrix(features) * ops.cast(height * width, "float32")

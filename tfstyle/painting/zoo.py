@@ -4,7 +4,7 @@ import difflib
 import functools
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Style:
     name: str
     path: Path
     index: int
-    card: dict
+    card: dict = field(repr=False)
 
     @property
     def about(self):
@@ -82,14 +82,19 @@ def styles_of(path):
     """
     path = Path(path)
     refuse_special(path)  # a pipe would be waited for
+    kind = None
     try:
         with zipfile.ZipFile(path) as archive:
-            card = json.loads(archive.read("config.json"))["config"]["card"]
+            config = json.loads(archive.read("config.json"))
+        kind, card = config["class_name"], config["config"]["card"]
         found = [
             Style(style["name"], path, index, card) for index, style in enumerate(card["styles"])
         ]
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"'{path}' does not hold a trained network of tfstyle.") from error
+        what = "does not hold a trained network of tfstyle."
+        if kind == "Sampler":
+            what = f"makes digits and paints no photographs. Type tfstyle {path}."
+        raise ValueError(f"'{path}' {what}") from error
     if not found:
         raise ValueError(f"'{path}' holds a network whose card names no style.")
     return found

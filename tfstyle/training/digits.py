@@ -69,6 +69,8 @@ def _download():
 
 def _in_npz(path):
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz file, or cut short")
         with np.load(path) as file:
             if "x_train" not in file:
                 raise ValueError(f"it holds {', '.join(file) or 'nothing'}")
@@ -89,6 +91,8 @@ def _in_idx(path):
         raise ValueError(f"'{path}' holds labels. Name the pictures: train-images-idx3-ubyte.")
     if data[:4] != b"\x00\x00\x08\x03":
         raise ValueError(f"Pictures must come in {LAYOUTS}. Received: '{path}'.")
+    if len(data) < 16:
+        raise ValueError(f"'{path}' is damaged: it ends in its first 16 bytes.")
     shape = np.frombuffer(data, ">u4", 3, 4)
     pixels = np.frombuffer(data, np.uint8, offset=16)
     if len(pixels) != shape.prod(dtype=np.int64):

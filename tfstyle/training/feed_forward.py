@@ -18,7 +18,7 @@ from tfstyle.config.checks import as_list
 from tfstyle.config.training import PATCH
 from tfstyle.losses import AdversaryTerm, terms_of
 from tfstyle.model import StyleContentModel
-from tfstyle.networks import GENERATORS, AnyNet, PatchCritic
+from tfstyle.networks import GENERATORS, AnyNet, CrispNet, PatchCritic
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings
@@ -231,6 +231,7 @@ def _generator(config, paths, precision, init, gallery):
         init = zoo.ANY if str(init) == "any" else Path(init).expanduser()
         if not init.is_file():
             raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
+        start = None
         try:
             start = load_painter(init)
             if isinstance(start, AnyNet) and config.architecture != "any":
@@ -240,9 +241,12 @@ def _generator(config, paths, precision, init, gallery):
                 start = Paintings(works, init).network(paths[0].stem)
             generator.set_weights(start.get_weights())
         except ValueError as error:
+            cure = ""
+            if isinstance(start, CrispNet) and not isinstance(generator, CrispNet):
+                cure = " Choose architecture='crisp', which it has."
             raise ValueError(
                 f"`init` must be a network of the same architecture, width, blocks and number of "
-                f"styles. Received: '{init}' ({error})."
+                f"styles. Received: '{init}' ({error}).{cure}"
             ) from error
     return generator
 

@@ -1,5 +1,6 @@
 """The lesson's generative adversarial network: a run of it, and what one sees of that."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from tfstyle.config import DigitsConfig, with_fields
 from tfstyle.config.checks import as_list
 from tfstyle.networks import Sampler, discriminator
-from tfstyle.optimize.callbacks import clock
+from tfstyle.optimize.callbacks import StopOnInterrupt, clock
 from tfstyle.painting.samples import pictures_of, points, sheet
 from tfstyle.pictures import check_output_path, save_image
 from tfstyle.pictures.files import check_folder_writable, writing
@@ -68,8 +69,9 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
     identity = json.loads(config.to_json()) | {
         "content": hashlib.sha256(images.tobytes()).hexdigest()[:16]
     }
+    del identity["epochs"]  # more of them go on
     steps = len(images) // config.batch_size
-    with alone(folder):
+    with alone(folder), contextlib.ExitStack() as held:
         keras.utils.set_random_seed(config.seed)
         shape = images.shape[1:]
         sampler = Sampler(config.latent, config.hidden, shape)
@@ -81,7 +83,11 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
         found = restore_state(folder, model.state, identity) or {"epoch": 0}
         done, watch = found["epoch"], Watch(config, images, folder)
         watch.latest = found.get("latest", {})
-        while done < config.epochs:
+        watchers = [*as_list(callbacks), watch]
+        for callback in watchers:
+            if isinstance(callback, StopOnInterrupt):
+                held.enter_context(callback)  # between two epochs as well
+        while done < config.epochs and not model.stop_training:
             order = np.random.default_rng((config.seed, done)).permutation(len(images))
             model.fit(
                 images[order[: steps * config.batch_size]],
@@ -90,7 +96,7 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
                 epochs=done + 1,
                 shuffle=False,
                 verbose=0,
-                callbacks=[*as_list(callbacks), watch],
+                callbacks=watchers,
             )
             if model.stop_training:  # the epoch is broken off: it is begun anew
                 break

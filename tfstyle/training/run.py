@@ -18,6 +18,7 @@ try:
 except ImportError:  # Windows, where nothing holds a second training off
     fcntl = None  # type: ignore[assignment]
 
+SHOWN = 3  # settings that a run differs in
 CHECKPOINT = "checkpoint.npz"  # in the folder of a run
 
 
@@ -113,12 +114,15 @@ def restore_state(folder, variables, identity):
             arrays = dict(file)
         state = json.loads(str(arrays["state"]))
     except (EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"'{path}' is damaged ({error}). Delete it to begin anew.") from error
+        reason = str(error).partition(". ")[0].rstrip(".")
+        raise ValueError(f"'{path}' is damaged ({reason}). Delete it to begin anew.") from error
     differing = [
         f"{name}={identity.get(name)!r} (there: {value!r})"
         for name, value in state["identity"].items()
         if value != identity.get(name)
     ]
+    if len(differing) > SHOWN:
+        differing[SHOWN:] = [f"and {len(differing) - SHOWN} more"]
     if differing:
         raise ValueError(
             f"'{folder}' holds a run of other settings: {', '.join(differing)}. "
