@@ -4,6 +4,7 @@ import os
 import signal
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,3 +151,19 @@ def test_stop_on_interrupt_keeps_the_picture_and_gives_the_signal_back(number, e
     assert len(record.record["scales"][0]["seconds"]) <= 4
     assert result.shape == (30, 40, 3)
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interrupt_between_two_fits_ends_the_run():
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, interrupt = np.ones((64, 1), np.float32), callbacks.StopOnInterrupt()
+    with interrupt:
+        model.fit(x, x, batch_size=1, verbose=0, callbacks=[interrupt])
+        signal.raise_signal(signal.SIGTERM)  # would end the process
+        seen = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: steps.append(1))
+        steps = []
+        model.fit(x, x, batch_size=1, verbose=0, callbacks=[interrupt, seen])
+    assert interrupt.interrupted
+    assert interrupt.exit_code == 143
+    assert len(steps) < 3
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

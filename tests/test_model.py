@@ -228,3 +228,14 @@ def test_save_says_what_to_save(model, tmp_path):
     with pytest.raises(NotImplementedError, match=r"model\.stylizer\.save"):
         model.save(tmp_path / "model.keras")
     assert not list(tmp_path.iterdir())
+
+
+def test_evaluate_tells_the_loss_once(model):
+    model.compile()
+    values = model.evaluate(pictures(1), batch_size=1, verbose=0)
+    assert len(values) == len(LOSSES)
+
+
+def test_compile_refuses_a_loss(model):
+    with pytest.raises(ValueError, match=r"The losses of a StyleContentModel are its terms\."):
+        model.compile("adam", loss="mse")

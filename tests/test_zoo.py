@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import tfstyle
+from tfstyle.networks import Sampler
 from tfstyle.networks.features import load_network
 from tfstyle.painting import zoo
 
@@ -198,3 +199,15 @@ def test_keras_loads_our_networks_once_tfstyle_is_imported():
     )
     run = [sys.executable, "-c", code, FOLDER / "wave.keras"]
     assert subprocess.run(run, capture_output=True, text=True).stdout.strip() == "LeanNet"
+
+
+def test_a_network_that_makes_digits_is_no_style(tmp_path):
+    path = tmp_path / "digits.keras"
+    Sampler(8, 4, (4, 4, 1)).save(path)
+    with pytest.raises(ValueError, match=r"makes digits and paints no photographs\. Type tfstyle"):
+        zoo.find(path)
+
+
+def test_a_style_is_told_in_a_line():
+    (style, *_) = zoo.styles().values()
+    assert len(repr(style)) < 300

@@ -82,17 +82,17 @@ def styles_of(path):
     """
     path = Path(path)
     refuse_special(path)  # a pipe would be waited for
-    kind = None
+    config = {}
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-        kind, card = config["class_name"], config["config"]["card"]
+        card = config["config"]["card"]
         found = [
             Style(style["name"], path, index, card) for index, style in enumerate(card["styles"])
         ]
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         what = "does not hold a trained network of tfstyle."
-        if kind == "Sampler":
+        if "class_name" in config and config["class_name"] == "Sampler":
             what = f"makes digits and paints no photographs. Type tfstyle {path}."
         raise ValueError(f"'{path}' {what}") from error
     if not found:
