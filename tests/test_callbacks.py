@@ -160,8 +160,10 @@ def test_an_interrupt_between_two_fits_ends_the_run():
     with interrupt:
         model.fit(x, x, batch_size=1, verbose=0, callbacks=[interrupt])
         signal.raise_signal(signal.SIGTERM)  # would end the process
-        seen = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: steps.append(1))
         steps = []
+        seen = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: steps.append(1)
+        )
         model.fit(x, x, batch_size=1, verbose=0, callbacks=[interrupt, seen])
     assert interrupt.interrupted
     assert interrupt.exit_code == 143
