@@ -43,8 +43,7 @@ def hollow(monkeypatch):
 
 
 def checkpoint(path):
-    weights = types.SimpleNamespace(variables=[np.zeros(3)])
-    model = types.SimpleNamespace(stylizer=weights, optimizer=weights)
+    model = types.SimpleNamespace(state=[np.zeros(3)])
     photos = types.SimpleNamespace(bad={}, record=list)
     output = path.parent.with_suffix(".keras")
     Run(model, {"photographs": photos}, training_with(), output, {}, 5).save()

@@ -10,8 +10,7 @@ from tfstyle.model import StyleContentModel
 
 
 class HandModel(StyleContentModel):
-    """Teach a network what terms ask for, of which one may be a critic that learns along;
-    `StyleContentModel` tells arguments.
+    """Teach a network what terms ask for, of which one may be a critic that learns along.
 
     `fit` it on tuples of photographs and pieces of paintings, float tensors
     `(batch, height, width, 3)` in [0, 1], of any two sizes. Without `set_style`, style terms hold
@@ -22,9 +21,20 @@ class HandModel(StyleContentModel):
     that knows nothing yet, or that the network has just overtaken, leads nobody astray.
 
     Args:
-        terms: As for `StyleContentModel`, perhaps with one `AdversaryTerm`, whose critic is then
+        stylizer: As for `StyleContentModel`.
+        extractor: As there.
+        terms: As there, perhaps with one `AdversaryTerm`, whose critic is then
             taught after each step.
         critic_optimizer: Keras optimizer of the critic.
+
+    Example:
+
+    ```python
+    terms = [*terms_of(config), AdversaryTerm("adversary", 0.3, PatchCritic())]
+    model = HandModel(LeanNet(), extractor, terms, keras.optimizers.Adam(1e-4))
+    model.compile(keras.optimizers.Adam(1e-3))
+    model.fit(photographs_and_pieces, steps_per_epoch=500)
+    ```
     """
 
     def __init__(self, stylizer, extractor, terms, critic_optimizer=None, **kwargs):

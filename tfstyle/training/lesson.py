@@ -55,6 +55,13 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
         BlockingIOError: If another training with this output is under way.
         OSError: If MNIST cannot be downloaded, or something cannot be written.
         FloatingPointError: If a loss stops being a number; the last checkpoint is kept.
+
+    Example:
+
+    ```python
+    sampler = train_digits("digits.keras", "mnist.npz", epochs=20)
+    made = sampler(np.random.default_rng(0).standard_normal((5, 64)))  # (5, 28, 28, 1) in [0, 1]
+    ```
     """
     config = with_fields(config or DigitsConfig(), **fields)
     output = check_output_path(output, (".keras",), inputs=[content])
