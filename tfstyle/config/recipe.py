@@ -60,7 +60,7 @@ class Recipe(Losses):
     """Steps that L-BFGS remembers."""
     memory_gb: float | None = None
     """Memory for L-BFGS to do with: a picture that is too large for it is looked at in pieces,
-    which takes twice as long and gives the same. None: what is free."""
+    which takes two to five times as long and gives the same. None: what is free."""
 
     color: Literal["style", "content", "recolor"] = "style"
     """Colors of the painting; of the photograph, put back at the end; or of the photograph, by
