@@ -97,7 +97,8 @@ def floor_of(name):
         "config": "checks digits looks recipe training painting presets",
         "pictures": "files finding shards layouts jpeg_end opening reading writing colors ffmpeg",
         "losses": "adversaries gradients statistics norms equations distributions codes terms",
-        "networks": "process adversaries canvas layers generator any_style architectures features",
+        "networks": "process graphs adversaries canvas layers generator any_style architectures "
+        "features",
         "optimize": "callbacks lbfgs pieces picture",
         "painting": "samples sizes zoo hub instant inspection regions together doors films",
         "batch": "places looks painter flow",

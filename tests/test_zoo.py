@@ -211,3 +211,11 @@ def test_a_network_that_makes_digits_is_no_style(tmp_path):
 def test_a_style_is_told_in_a_line():
     (style, *_) = zoo.styles().values()
     assert len(repr(style)) < 300
+
+
+def test_json_that_is_no_network_is_said(tmp_path):
+    path = tmp_path / "number.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "5")
+    with pytest.raises(ValueError, match="does not hold a trained network"):
+        zoo.find(path)

@@ -1,7 +1,5 @@
 """The lesson's generative adversarial network: small pictures made of nothing but chance."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
 
 from tfstyle.config.checks import check_at_least_one, check_positive, check_types
@@ -39,7 +37,3 @@ class DigitsConfig:
         check_positive(self, "learning_rate")
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative. Received: seed={self.seed}.")
-
-    def to_json(self):
-        """Return the fields as JSON text, in the order in which they are declared."""
-        return json.dumps(dataclasses.asdict(self), indent=2)

@@ -23,6 +23,16 @@ _TORCHVISION = 1 / 57
 # layer, photograph and painting are both to be seen.
 _SHARES = (1, 0.6, 0.6, 0.2, 0.3)
 
+# Of our trainings for a style of one's own.
+_OURS: dict[str, Any] = {
+    "content_layers": ("block3_conv3",),
+    "style_layers": _STYLE_LAYERS,
+    "style_weight": 6,
+    "tv_norm": "smooth",
+    "tv_weight": 2,
+    "grid_weight": 300,
+}
+
 # StyleFusion's losses, in both of its modes.
 _STYLEFUSION: dict[str, Any] = {
     "content_layers": ("block2_conv1", "block3_conv1"),
@@ -148,14 +158,7 @@ RECIPES = {
 
 TRAININGS = {
     # Ours; see README.md, "Training".
-    "default": TrainConfig(
-        content_layers=("block3_conv3",),
-        style_layers=_STYLE_LAYERS,
-        style_weight=6,
-        tv_norm="smooth",
-        tv_weight=2,
-        grid_weight=300,
-    ),
+    "default": TrainConfig(**_OURS),
     # Ours, for the network of any style; see docs/any_style.md.
     "any": TrainConfig(
         architecture="any",
@@ -177,14 +180,9 @@ TRAININGS = {
     ),
     # Ours, for a painter's hand; see docs/adversaries.md.
     "collection": TrainConfig(
+        **_OURS,
         collection=True,
         adversary_weight=0.3,
-        content_layers=("block3_conv3",),
-        style_layers=_STYLE_LAYERS,
-        style_weight=6,
-        tv_norm="smooth",
-        tv_weight=2,
-        grid_weight=300,
         painting_size=(256, 400),
     ),
     # Johnson, Alahi and Fei-Fei (2016), as re-done in TensorFlow, with its weight for the Wave.

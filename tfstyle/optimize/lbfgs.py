@@ -2,8 +2,9 @@
 
 import math
 
-import keras
 from keras import ops
+
+from tfstyle.networks.graphs import compiled
 
 TRIALS = 12  # of a line search, each at most half as far, before it is given up
 SUFFICIENT = 1e-4  # share of the loss that the slope promises
@@ -76,17 +77,6 @@ def minimize(evaluate, x, bounds=None, corrections=10):
             pairs = [*pairs[1:], (step, change)]
             curvatures = [*curvatures[1:], curvature]
         x, loss, gradient = there, its_loss, its_gradient
-
-
-def compiled(function, **options):
-    """Return the function as a graph of the backend; `options` are those of `tf.function`."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
-    import tensorflow as tf
-
-    return tf.function(function, autograph=False, **options)
 
 
 def _direction(x, gradient, low, high, steps, changes, curvatures):

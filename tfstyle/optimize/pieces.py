@@ -13,7 +13,7 @@ from keras import ops
 from tfstyle.losses import Seen, gram_matrix
 from tfstyle.losses.terms import GramTerm
 from tfstyle.model import StyleContentModel
-from tfstyle.optimize.lbfgs import compiled
+from tfstyle.networks.graphs import compiled
 
 GB_A_MEGAPIXEL = 3.0  # that loss and gradient of a whole picture take
 GB_TO_START = 1.0  # TensorFlow, the loss network and what else there is
@@ -66,8 +66,8 @@ class PiecewiseModel(StyleContentModel):
         super().__init__(*args, **kwargs)
         self.megapixels = megapixels
         # Pieces differ in shape: one graph for all.
-        self._look = compiled(self._look_at, reduce_retracing=True)
-        self._pull = compiled(self._pull_at, reduce_retracing=True)
+        self._look = compiled(self._look_at, any_size=True)
+        self._pull = compiled(self._pull_at, any_size=True)
 
     def set_content(self, image):
         self.photographs = image
@@ -115,6 +115,11 @@ class PiecewiseModel(StyleContentModel):
             kinds[type(term) is not GramTerm].extend(term.layers)
         return tuple(tuple(dict.fromkeys(kind)) for kind in kinds)
 
+    def _positions(self, picture, layer):
+        """Return at how many positions a layer sees a picture."""
+        height, width = (side // self.extractor.strides[layer] for side in picture.shape[1:3])
+        return height * width
+
     def _pieces(self, picture):
         """Give rows, columns, pixels and the core's place among them of each piece."""
         unit = max(self.extractor.strides.values(), default=1)
@@ -139,9 +144,8 @@ class PiecewiseModel(StyleContentModel):
                     shape = height // strides[layer], width // strides[layer], core.shape[-1]
                     features[layer] = np.empty((1, *shape), core.dtype)
                 features[layer][:, rows.at(strides[layer]), columns.at(strides[layer])] = core
-        positions = {layer: height // strides[layer] * (width // strides[layer]) for layer in grams}
         return (
-            {layer: gram / positions[layer] for layer, gram in grams.items()},
+            {layer: gram / self._positions(picture, layer) for layer, gram in grams.items()},
             keras.tree.map_structure(ops.convert_to_tensor, features),
         )
 
@@ -167,8 +171,7 @@ class PiecewiseModel(StyleContentModel):
         """Return the losses and the gradients of their sum to all three."""
         import tensorflow as tf
 
-        strides, (height, width) = self.extractor.strides, picture.shape[1:3]
-        positions = {layer: height // strides[layer] * (width // strides[layer]) for layer in grams}
+        positions = {layer: self._positions(picture, layer) for layer in grams}
         with tf.GradientTape() as tape:
             tape.watch((picture, grams, features))
             seen = Seen(

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from tfstyle.config import CODE_SIDE, PaintConfig
+from tfstyle.networks.graphs import compiled
 from tfstyle.pictures import MIN_SIDE, read_image, resize, to_pil
 
 WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
@@ -166,7 +167,7 @@ def exact_moments(network, image, style_weights):
     known = []
     for number in range(_number_of_norms(network)):
         look = _looking(network, number)
-        total = squares = count = np.zeros(1)
+        total, squares, count = 0.0, 0.0, 0
         for piece, core, _ in _pieces(network, image):
             mean, square, positions = (
                 np.asarray(value, np.float64)
@@ -176,7 +177,7 @@ def exact_moments(network, image, style_weights):
             count += positions
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
-        known = [*known, (mean.astype(np.float32), variance.astype(np.float32))]
+        known = [*known, (np.float32(mean), np.float32(variance))]
     return known
 
 
@@ -210,18 +211,9 @@ def _pieces(network, image):
         yield np.pad(piece, more, "reflect"), core, (y, x)
 
 
-def compiled(function):
-    """Compile a function of tensors with the backend, for pictures of any size."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, reduce_retracing=True, autograph=False)
-    return function
-
-
 @functools.lru_cache(maxsize=8)
 def _whole(network):
-    return compiled(lambda images, style_weights: network(images, style_weights))
+    return compiled(lambda images, style_weights: network(images, style_weights), any_size=True)
 
 
 @functools.lru_cache(maxsize=8)
@@ -233,7 +225,7 @@ def _known(network):
         )
         return ops.clip(stylized, 0, 1)
 
-    return compiled(paint_piece)
+    return compiled(paint_piece, any_size=True)
 
 
 @functools.lru_cache(maxsize=8)
@@ -250,7 +242,7 @@ def _finding(network):
         network(images, normalize=normalize)
         return found
 
-    return compiled(find)
+    return compiled(find, any_size=True)
 
 
 @functools.lru_cache(maxsize=64)
@@ -274,7 +266,7 @@ def _looking(network, number):
         mean = ops.mean(x, (1, 2), keepdims=True)
         return mean, ops.mean(x * x, (1, 2), keepdims=True), positions
 
-    return compiled(look)
+    return compiled(look, any_size=True)
 
 
 @functools.lru_cache(maxsize=64)

@@ -92,7 +92,7 @@ def styles_of(path):
         ]
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         what = "does not hold a trained network of tfstyle."
-        if "class_name" in config and config["class_name"] == "Sampler":
+        if isinstance(config, dict) and config.get("class_name") == "Sampler":
             what = f"makes digits and paints no photographs. Type tfstyle {path}."
         raise ValueError(f"'{path}' {what}") from error
     if not found:

@@ -124,7 +124,7 @@ def _groups(path):
 
 
 def _recolored(pixels, random):
-    hsv = np.asarray(Image.fromarray(pixels).convert("HSV"), np.float32).copy()
+    hsv = np.array(Image.fromarray(pixels).convert("HSV"), np.float32)
     hsv[..., 0] = (hsv[..., 0] + 256 * random.uniform(-HUES, HUES)) % 256
     hsv[..., 1] = np.clip(hsv[..., 1] * random.uniform(*SATURATIONS), 0, 255)
     pixels = np.asarray(Image.fromarray(np.uint8(hsv), "HSV").convert("RGB"))

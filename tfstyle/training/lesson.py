@@ -1,8 +1,8 @@
 """The lesson's generative adversarial network: a run of it, and what one sees of that."""
 
 import contextlib
+import dataclasses
 import hashlib
-import json
 import math
 import sys
 import time
@@ -73,7 +73,7 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
             f"There must be at least as many pictures as in a step, batch_size="
             f"{config.batch_size}. Received: {len(images)}."
         )
-    identity = json.loads(config.to_json()) | {
+    identity = dataclasses.asdict(config) | {
         "content": hashlib.sha256(images.tobytes()).hexdigest()[:16]
     }
     del identity["epochs"]  # more of them go on
@@ -110,8 +110,7 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
             done += 1
             save_state(folder, model.state, identity, {"epoch": done, "latest": watch.latest})
         sampler.card = {
-            "training": json.loads(config.to_json())
-            | {"pictures": len(images), "epochs_done": done},
+            "training": dataclasses.asdict(config) | {"pictures": len(images), "epochs_done": done},
             "losses": {name: float(f"{value:.4g}") for name, value in watch.latest.items()},
             "versions": {"tfstyle": __version__, "keras": keras.__version__},
         }
