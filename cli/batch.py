@@ -1,7 +1,9 @@
 """`tfstyle batch`: paint very many photographs on Apache Beam."""
 
+import contextlib
 import logging
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +12,9 @@ import tyro
 
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import BatchConfig
+from tfstyle.progress import Line, clock
 
+TICK_S = 1.0  # between two looks at the manifest
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
 
 
@@ -89,9 +93,11 @@ def run(arguments):
         load_tensorflow()  # in this process, then
     painting = pipeline(content, list(options.style), options.output, options.settings, beam)
     begun = time.monotonic()
+    told = _progress(content, options.output, painting.looks)
     try:
-        result = painting.run()
-        result.wait_until_finish()
+        with told if where["runner"] == LOCAL else contextlib.nullcontext():
+            result = painting.run()
+            result.wait_until_finish()
     except RuntimeError as error:  # a worker's, with its traceback
         reason = str(error).strip().splitlines()[-1]
         raise OSError(
@@ -106,3 +112,46 @@ def run(arguments):
     if done.left_out:
         print(f"{options.output.rstrip('/')}/{DEAD_LETTERS} tells why", file=sys.stderr)
     return 1 if done.left_out else 0
+
+
+@contextlib.contextmanager
+def _progress(content, output, looks):
+    """Tell how far a run on this machine is, as its manifest grows."""
+    ended = threading.Event()
+    told = threading.Thread(target=_tell, args=(content, output, looks, ended), daemon=True)
+    told.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        told.join()
+
+
+def _tell(content, output, looks, ended):
+    from tfstyle.batch import places
+    from tfstyle.batch.painter import MANIFEST
+    from tfstyle.pictures.files import is_temporary
+
+    output, content = places.absolute(output), map(places.absolute, content)
+    manifest, lines = f"{output}/{MANIFEST}", {}
+
+    def painted():
+        for part in places.list_files(manifest):
+            if part not in lines and not is_temporary(part):
+                lines[part] = places.read_file(f"{manifest}/{part}").count(b"\n")
+        return sum(lines.values())
+
+    line, begun, before = Line(at_once=False), time.monotonic(), painted()
+    photos = [photo for place in content for photo in places.find(place, output)]
+    shards = any(map(places.is_shard, photos))  # nobody has counted what is in them
+    total = None if shards else looks * len(photos)
+    while not ended.wait(TICK_S):
+        if not line.due():
+            continue
+        done = painted()
+        text = f"{done}/{total or '?'}"
+        if speed := (done - before) / (time.monotonic() - begun):
+            text += f"  {speed:.2f} pictures/s"
+            text += f"  {clock((total - done) / speed)} left" if total else ""
+        line.show(text)
+    line.end()

@@ -10,6 +10,8 @@ from tfstyle.cli import flags, photos
 from tfstyle.cli.output import deliver
 from tfstyle.pictures import SAVE_SUFFIXES, read_image
 
+ANY = "any"  # the model of any style
+
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
@@ -60,6 +62,8 @@ def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     options = tyro.cli(Client, prog="tfstyle client", args=arguments)
     painting = Path(options.style) if is_painting(options.style) else None
+    if options.style == ANY:
+        raise ValueError(f"The model {ANY!r} paints after a painting. Give it: --style PAINTING.")
     paintings = () if painting is None else (painting,)
     jobs, many, passed_over = photos.with_outputs(options.content, options.output, paintings)
     if painting is not None:
@@ -81,7 +85,7 @@ def run(arguments):
     ) as client:
         results = client.stylize_many(
             [photo for photo, _ in jobs],
-            options.style if painting is None else "any",
+            options.style if painting is None else ANY,
             painting=painting,
             workers=options.workers,
             errors="return" if many else "raise",

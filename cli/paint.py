@@ -1,6 +1,5 @@
 """`tfstyle stylize` in one pass: one photograph or many, in a trained style or a painting's."""
 
-import sys
 import time
 
 from tfstyle.cli import flags, photos
@@ -9,6 +8,7 @@ from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import paint_photos, stylize
 from tfstyle.painting.together import batches, read_to_paint
+from tfstyle.progress import Line, clock
 
 
 def run(options, content, style, config, paintings=()):
@@ -37,6 +37,7 @@ def run(options, content, style, config, paintings=()):
     if options.style_weights:
         style.point(zoo.load(style.path), options.style_weights)
     done, left_out, begun = 0, [], time.monotonic()
+    line = Line(at_once=False)
 
     def leave_out(photo, output, error):
         left_out.append(photo)
@@ -52,10 +53,11 @@ def run(options, content, style, config, paintings=()):
         for (output, _), picture in zip(batch, pictures, strict=True):
             deliver(picture, output, options.quality)
         done += len(batch)
-        if many and sys.stderr.isatty():
+        if many and line.due():
             seen = done + len(left_out)
             left = (time.monotonic() - begun) / done * (len(jobs) - seen)
-            print(f"{seen}/{len(jobs)}  {left:.0f} s left", end="\r", file=sys.stderr)
+            line.show(f"{seen}/{len(jobs)}  {clock(left)} left")
+    line.end()
     return photos.exit_code(len(left_out), len(jobs), passed_over)
 
 

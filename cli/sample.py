@@ -1,6 +1,6 @@
 """`tfstyle sample`: make pictures with a network of the lesson `digits`, or a walk between them."""
 
-import io
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,7 @@ import tyro
 
 from tfstyle.cli import output as outputs
 from tfstyle.cli.quiet import load_tensorflow
+from tfstyle.pictures import encode_gif
 from tfstyle.pictures.files import write
 
 WALK = ".gif"
@@ -60,12 +61,9 @@ def run(arguments):
     points = samples.points(options.stops * count, sampler.latent, options.seed)
     stops = points.reshape(options.stops, count, -1)
     frames = max(1, round(options.seconds * FPS / options.stops))
-    first, *others = (
+    sheets = (
         samples.sheet(samples.pictures_of(sampler, where), options.scale)
         for where in samples.walk(stops, frames)
     )
-    file = io.BytesIO()
-    often = {"append_images": others, "duration": 1000 // FPS, "loop": 0}
-    first.save(file, "GIF", save_all=True, **often)
-    write(output, file.getvalue())
+    write(output, encode_gif(sheets, itertools.repeat(1000 // FPS)))
     print(output)

@@ -33,6 +33,7 @@ def styles(
         width = max((len(style.name) for style in chosen), default=0)
         for style in chosen:
             print(f"{style.name:<{width}}  {style.about}")
+        print(f"{'any':<{width}}  a painting of yours: tfstyle stylize PHOTO PAINTING")
     if thumbnails is not None:
         thumbnails.mkdir(parents=True, exist_ok=True)
         for style in chosen:

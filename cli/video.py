@@ -13,6 +13,7 @@ import tyro
 from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import PaintConfig
+from tfstyle.progress import Line, clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,26 +54,22 @@ def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if the film ends early."""
     options = parse(arguments)
     load_tensorflow()
-    from tfstyle.optimize.callbacks import caught_signals, clock
+    from tfstyle.optimize.callbacks import caught_signals
     from tfstyle.painting.films import EndsEarly, stylize_video
 
-    begun, interrupted, shown = None, 0, 0.0
+    begun, interrupted, line = None, 0, Line()
 
     def interrupt(number):
         nonlocal interrupted
         interrupted = number
 
     def on_frame(done, total):
-        nonlocal begun, shown
-        now = time.monotonic()
-        begun = begun or now  # the first frame is compiled
-        terminal = sys.stderr.isatty()
-        if now - shown >= (0.2 if terminal else 10) or done == total:
-            shown = now
-            speed = (done - 1) / max(now - begun, 1e-9)
+        nonlocal begun
+        begun = begun or time.monotonic()  # the first frame is compiled
+        if line.due() or done == total:
+            speed = (done - 1) / max(time.monotonic() - begun, 1e-9)
             left = clock((total - done) / speed) if done > 1 else "?"
-            text = f"frame {done}/{total}  {speed:.1f} frames/s  {left} left"
-            sys.stderr.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
+            line.show(f"frame {done}/{total}  {speed:.1f} frames/s  {left} left")
         return interrupted
 
     try:
@@ -88,8 +85,7 @@ def run(arguments):
                 on_frame=on_frame,
             )
     finally:
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")
+        line.end()
     print(options.output)
     for warning in said:
         print(f"tfstyle video: {warning.message}", file=sys.stderr)

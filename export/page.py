@@ -27,14 +27,13 @@ BUILT = Path(str(files("tfstyle.export"))) / "web" / "built"
 PICTURES = Path(str(files("tfstyle"))) / "pictures"
 PHOTOGRAPH, PAINTING = "lake.jpg", "brushwork.jpg"  # to begin with
 LINKS = '<link rel="manifest" href="manifest.webmanifest"><link rel="icon" href="icon.svg">'
-LARGE = "wave_full"  # four times as large and slow as the same style in `wave`
 LICENCES = "LICENSES.txt"
 LONE_BUILD = "compat"  # of LiteRT, which runs in every browser
 
 
 def all_styles():
     """Return the names of the styles that a page has unless others are named."""
-    return [name for name in zoo.styles() if name != LARGE] + ["any"]
+    return [*zoo.styles(), "any"]
 
 
 def fingerprint(styles):

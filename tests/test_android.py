@@ -215,6 +215,7 @@ def app(any_style, tiny_styles, tmp_path_factory):
     return folder / "assets"
 
 
+@pytest.mark.slow
 def test_the_style_of_any_painting_is_the_last_and_has_one_encoder(app):
     styles = json.loads((app / TEXT["LABELS"]).read_text())["styles"]
     assert [(style["name"], style["encoder"]) for style in styles] == [

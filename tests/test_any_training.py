@@ -202,6 +202,7 @@ def test_the_model_paints_each_photograph_in_the_style_of_each_painting(tiny_net
 # A run
 
 
+@pytest.mark.slow
 def test_a_broken_run_ends_as_one_that_was_not(folder):
     arguments = {"style": "paintings", "content": "photos"} | TINY
     whole = train(output="whole.keras", **arguments)
@@ -228,6 +229,7 @@ def test_a_broken_run_ends_as_one_that_was_not(folder):
     assert card["losses"]["seen"].keys() == card["losses"]["unseen"].keys()
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_seen_and_unseen_paintings(folder, capsys):
     train("paintings", "photos", "any.keras", **TINY | {"steps": 1})
     sheet = Image.open("any.training/sheet.png")

@@ -1,8 +1,10 @@
 """Very many photographs on Apache Beam: what is painted, left out, done once, and where it goes."""
 
+import functools
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 import tfstyle
+from tfstyle.cli import batch as command
 from tfstyle.cli.main import main
 from tfstyle.config import BatchConfig
 from tfstyle.painting import instant, zoo
@@ -242,6 +245,7 @@ def test_a_task_that_a_runner_starts_again_replaces_what_it_wrote(photos, tmp_pa
     assert len([*tmp_path.glob("out/painted-*.tar")]) == len(manifest(tmp_path / "out")) == 1
 
 
+@pytest.mark.slow
 def test_many_paintings_are_looked_at_once_each(photos, tmp_path, monkeypatch):
     looked, paintings = [], tmp_path / "paintings"
     paintings.mkdir()
@@ -266,7 +270,7 @@ def test_many_paintings_are_looked_at_once_each(photos, tmp_path, monkeypatch):
     assert run(photos, paintings, tmp_path / "out")[:3] == (7, 0, 14)
 
 
-@pytest.mark.parametrize("kind", ["tar", "tfrecord"])
+@pytest.mark.parametrize("kind", ["tar", pytest.param("tfrecord", marks=pytest.mark.slow)])
 def test_shards_hold_each_picture_once(photos, ripple, tmp_path, kind):
     out = tmp_path / "out"
     shutil.copy(photos / "0.png", photos / "a.b.png")
@@ -389,6 +393,7 @@ def memory():
     return Memory.files
 
 
+@pytest.mark.slow
 def test_every_file_system_of_beam_will_do(photos, ripple, memory, tmp_path, calls):
     for path in photos.rglob("*.*"):
         memory[f"memo://b/photos/{path.relative_to(photos)}"] = path.read_bytes()
@@ -480,6 +485,15 @@ def test_command_that_breaks_off_says_so_in_a_line(photos, ripple, tmp_path, mon
     monkeypatch.setattr(painter, "paint_photos", broken)
     assert main(["batch", str(photos), "--style", ripple, "-o", str(tmp_path / "out")]) == 2
     assert "The run broke off: no memory on the GPU" in capsys.readouterr().err
+
+
+def test_a_run_on_this_machine_tells_how_far_it_is(photos, ripple, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "TICK_S", 0.01)
+    monkeypatch.setattr(command, "Line", functools.partial(command.Line, every_s=0))
+    arguments = ["batch", str(photos), "--style", ripple, "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--task-size", "1"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert any(re.fullmatch(r"[1-7]/7  [\d.]+ pictures/s  \d:\d\d left", line) for line in told)
 
 
 def test_batch_config_checks_its_fields():

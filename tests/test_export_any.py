@@ -173,6 +173,7 @@ def test_encoder_path_is_one_for_names_that_end_in_their_size(name, sides, encod
     assert encoder_path(Path("models") / name, sides) == Path("models") / encoder
 
 
+@pytest.mark.slow
 def test_a_pair_in_eight_bits_reads_codes_in_sixteen(network, tmp_path):
     path = write_litert(
         network, tmp_path / "any.tflite", ExportConfig(format="litert", precision="dynamic")

@@ -82,7 +82,7 @@ def test_file_holds_operators_that_phones_run(architecture, precision, written):
     assert found == FLOAT | FOLDED[architecture] | ADDED[precision]
 
 
-@pytest.mark.parametrize("architecture", ["lean", "full"])
+@pytest.mark.parametrize("architecture", ["lean", pytest.param("full", marks=pytest.mark.slow)])
 def test_file_for_any_size_has_the_same_operators(architecture, written):
     fixed, resizable = (
         operators(written(architecture, size=size).read_bytes()) for size in (64, None)
@@ -124,6 +124,7 @@ def test_an_operator_that_phones_do_not_run_is_refused(tiny_painter, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_smaller_numbers_make_smaller_files(written):
     size = {
         precision: written("full", precision=precision, size=64).stat().st_size

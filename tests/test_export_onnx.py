@@ -13,7 +13,7 @@ from tfstyle.export.onnx import OnnxPainter, write_onnx
 from tfstyle.export.parity import open_export
 
 
-@pytest.fixture(scope="module", params=["lean", "full"])
+@pytest.fixture(scope="module", params=["lean", pytest.param("full", marks=pytest.mark.slow)])
 def pair(request, tiny_painter, tmp_path_factory):
     """A network of two styles, and its file's painter."""
     network = tiny_painter(request.param, names=("calm", "storm"))
@@ -64,6 +64,7 @@ def test_without_the_converter_it_says_what_to_install(tiny_painter, tmp_path, m
         write_onnx(tiny_painter(), tmp_path / "ripple.onnx")
 
 
+@pytest.mark.slow
 def test_commands_export_and_verify(tiny_zoo, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(parity, "SHIPPED_SIDES", (48, 63))
     monkeypatch.setattr(parity, "RUN_SECONDS", 0)

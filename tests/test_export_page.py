@@ -51,6 +51,7 @@ def test_a_folder_holds_all_that_it_names(tiny_zoo, tmp_path):
     assert "Apache License" in (folder / "LICENSES.txt").read_text()
 
 
+@pytest.mark.slow
 def test_an_app_has_the_same_page_and_writes_networks_when_asked(tiny_zoo, tmp_path):
     styles = ["ripple", "calm", "storm"]
     publish_page(styles, tmp_path / "page")
@@ -163,6 +164,7 @@ def test_the_command_refuses(tiny_zoo, tmp_path, monkeypatch, capsys, arguments,
     assert told.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page(tiny_zoo, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main("export ripple storm --format web -o page.html".split()) == 0

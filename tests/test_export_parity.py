@@ -143,7 +143,7 @@ def test_open_export_tells_formats_by_the_path(exports, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is only known on Linux")
-@pytest.mark.parametrize("export", ["saved-model", "litert"])
+@pytest.mark.parametrize("export", [pytest.param("saved-model", marks=pytest.mark.slow), "litert"])
 def test_memory_is_measured_in_a_process_of_its_own(export, exports):
     assert 0.5 < peak_memory_mb(open_export(exports[export]), 90, 130) < 1000
 

@@ -68,6 +68,7 @@ def test_a_painting_is_read_once(pictures, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_large_pictures_in_pieces_equal_the_whole(pictures, monkeypatch):
     from tfstyle.painting import sizes
 
@@ -168,6 +169,7 @@ def test_a_network_of_one_painting_paints_as_the_network_of_any(pictures):
     assert [style["name"] for style in fixed.card["styles"]] == ["red"]
 
 
+@pytest.mark.slow
 def test_tfstyle_exports_a_painting_and_verifies_it(pictures, tmp_path, capsys):
     painting, output = str(tmp_path / "red.png"), str(tmp_path / "red.tflite")
     pictures[1].save(painting)

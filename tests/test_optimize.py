@@ -86,6 +86,7 @@ def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
     assert loss == pytest.approx(min(watch.losses), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_lbfgs_paints_the_same_in_little_memory():
     given = picture(280, 260), [picture(64, 64, seed=1)]
     recipe = recipe_with(**(SMALL | {"size": 280, "steps": 3}), optimizer="lbfgs")
@@ -131,9 +132,7 @@ def test_start_from_takes_the_place_of_the_recipes_start():
 
 def test_blend_starts_between_noise_and_content():
     def start(kind):
-        recipe = recipe_with(
-            **(SMALL | {"steps": 1}), optimizer="adam", learning_rate=1e-6, start=kind, clip="end"
-        )
+        recipe = recipe_with(**(SMALL | {"steps": 1}), optimizer="lbfgs", start=kind, clip="end")
         return optimize_image(picture(), [picture(seed=1)], recipe, seed=2)
 
     mixed = 0.5 * start("noise") + 0.5 * start("content")
@@ -182,10 +181,10 @@ def test_a_run_leaves_nothing_in_tensorflows_registry_of_gradients(optimizer):
 
     recipe = recipe_with(**SMALL | {"steps": 2}, optimizer=optimizer)
     sizes = []
-    for _ in range(3):
+    for _ in range(2):
         optimize_image(picture(), [picture(seed=1)], recipe)
         sizes.append(len(gradient_registry.list()))
-    assert sizes[0] == sizes[1] == sizes[2]
+    assert sizes[0] == sizes[1]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def picture(height, width, seed=0):
     return np.random.default_rng(seed).random((1, height, width, 3), np.float32)
 
 
-@pytest.fixture(params=[{}, {"moments_weight": 2.0}])
+@pytest.fixture(params=[pytest.param({}, marks=pytest.mark.slow), {"moments_weight": 2.0}])
 def both(request, tiny_network):
     """A model that looks at the whole, and one that looks at pieces of it."""
     terms = terms_of(recipe_with(RECIPE, **request.param))

@@ -95,20 +95,25 @@ def test_notebook_runs():
     assert names["picture"].shape == names["content"].shape
 
 
-def test_tfstyle_commands_run(monkeypatch):
-    monkeypatch.setattr("tfstyle.export.parity.SHIPPED_SIDES", (48,))
-    monkeypatch.setattr("tfstyle.export.parity.RUN_SECONDS", 0)
-    monkeypatch.setattr("tfstyle.export.parity.peak_memory_mb", lambda *_: 1.0)
-    monkeypatch.setattr("tfstyle.export.page._painters", functools.cache(export_page._painters))
-    lines = dict.fromkeys(  # a line that stands on two pages runs once
+@functools.cache
+def commands(page):
+    """Commands of a page, each line once, split into words."""
+    return dict.fromkeys(
         tuple(shlex.split(line, comments=True))
-        for page in PAGES
         for block in blocks(page, "sh")
         for line in block.replace("\\\n", " ").splitlines()
         if line.startswith("tfstyle")
     )
-    assert len(lines) > 30
-    for command, *arguments in lines:
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", filter(commands, PAGES), ids=lambda page: page.name)
+def test_tfstyle_commands_run(monkeypatch, page):
+    monkeypatch.setattr("tfstyle.export.parity.SHIPPED_SIDES", (48,))
+    monkeypatch.setattr("tfstyle.export.parity.RUN_SECONDS", 0)
+    monkeypatch.setattr("tfstyle.export.parity.peak_memory_mb", lambda *_: 1.0)
+    monkeypatch.setattr("tfstyle.export.page._painters", functools.cache(export_page._painters))
+    for command, *arguments in commands(page):
         if command == "tfstyle-train":
             small = LESSON if "digits" in arguments else TINY
             assert train.run(arguments + small) == 0, arguments

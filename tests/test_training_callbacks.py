@@ -227,6 +227,7 @@ def events(folder):
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_tensorboard_has_losses_learning_rate_speed_and_sheet(photos, tmp_path):
     Image.radial_gradient("L").convert("RGB").save(tmp_path / "wave.png")
     seen = []

@@ -30,10 +30,10 @@ def painting():
     return Image.radial_gradient("L").convert("RGB").resize((64, 50))
 
 
-@pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.usefixtures("fake_vgg", "tiny_zoo")
 @pytest.mark.parametrize("form", ["path", "text", "bytes", "file", "pil", "array", "picture"])
-def test_stylize_takes_every_form_of_picture(photo, painting, form):
-    source = {
+def test_stylize_takes_every_form_of_picture(photo, form):
+    forms = {
         "path": lambda: photo,
         "text": lambda: str(photo),
         "bytes": photo.read_bytes,
@@ -41,10 +41,17 @@ def test_stylize_takes_every_form_of_picture(photo, painting, form):
         "pil": lambda: Image.open(photo),
         "array": lambda: np.asarray(Image.open(photo)),
         "picture": lambda: read_image(photo),
-    }[form]()
-    result = tfstyle.stylize(source, painting, **FAST)
+    }
+    result = tfstyle.stylize(forms[form](), "ripple", size=40)
     assert (result.mode, result.size) == ("RGB", (40, 30))
-    assert result.tobytes() == tfstyle.stylize(photo, painting, **FAST).tobytes()
+    assert result.tobytes() == tfstyle.stylize(photo, "ripple", size=40).tobytes()
+
+
+@pytest.mark.usefixtures("fake_vgg")
+def test_stylize_takes_photograph_and_painting_in_any_form(photo, painting):
+    result = tfstyle.stylize(Image.open(photo), np.asarray(painting), **FAST)
+    assert (result.mode, result.size) == ("RGB", (40, 30))
+    assert result.tobytes() == tfstyle.stylize(str(photo), painting, **FAST).tobytes()
 
 
 @pytest.mark.usefixtures("fake_vgg")

@@ -191,6 +191,8 @@ class StyleContentModel(keras.Model):
                 "`tfstyle.losses.Term` for what else is asked for."
             )
         super().compile(*args, **kwargs)
+        # A graph that makes variables of its own is traced twice.
+        self.optimizer.build(self.trainable_variables)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, self._photographs_of(x), y_pred)
@@ -236,8 +238,6 @@ class StyleContentModel(keras.Model):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
         def apply(strategy):
-            if not optimizer.built:
-                optimizer.build(variables)
             if scaled:  # whose `apply` refuses to be called there, for strategies' sake
                 optimizer._common_apply(gradient, variables)
             else:

@@ -1,6 +1,6 @@
-"""Milliseconds for a picture: Keras, SavedModel and LiteRT, lean and full network.
+"""Milliseconds for a picture: Keras, SavedModel and LiteRT.
 
-    python tests/benchmarks/latency.py [--sizes 256 512 --threads 1 2 --styles wave wave_full]
+    python tests/benchmarks/latency.py [--sizes 256 512 --threads 1 2 --styles wave full.keras]
     python tests/benchmarks/latency.py --model wave.tflite other.tflite
 
 Exports each style to a temporary folder and paints one picture again and again; the median of what
@@ -102,7 +102,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--styles", nargs="+", default=["wave", "wave_full"])
+    parser.add_argument("--styles", nargs="+", default=["wave"])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--model", type=Path, nargs="+", help="LiteRT files in place of styles")

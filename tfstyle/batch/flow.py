@@ -102,7 +102,8 @@ def pipeline(
 
     if not isinstance(options, PipelineOptions):
         options = PipelineOptions(list(options or ("--runner", LOCAL)))
-    result = beam.Pipeline(options=options)
+    result = Painting(options=options)
+    result.looks = len(looks)
     photos = (
         result
         | "Content" >> beam.Create(content)
@@ -137,6 +138,16 @@ def pipeline(
         | "Write dead letters" >> beam.Map(_write_dead_letters, f"{output}/{DEAD_LETTERS}")
     )
     return result
+
+
+class Painting(beam.Pipeline):
+    """A pipeline that paints.
+
+    Attributes:
+        looks: Number of styles that each photograph is painted in.
+    """
+
+    looks = 1
 
 
 def report(result):

@@ -2,12 +2,11 @@
 
 import contextlib
 import importlib
-import io
+import itertools
 import json
 import math
 import platform
 import signal
-import sys
 import time
 import warnings
 from typing import Any
@@ -16,8 +15,9 @@ import keras
 import numpy as np
 from PIL import Image
 
-from tfstyle.pictures import check_output_path, ffmpeg, resize, save_image, to_pil
+from tfstyle.pictures import check_output_path, encode_gif, ffmpeg, resize, save_image, to_pil
 from tfstyle.pictures.files import write, writing
+from tfstyle.progress import Line, clock
 from tfstyle.version import __version__
 
 
@@ -102,6 +102,16 @@ class StopOnInterrupt(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+@contextlib.contextmanager
+def held(callbacks):
+    """Let those of some callbacks that stop at an interrupt do so between several `fit`s, too."""
+    with contextlib.ExitStack() as stack:
+        for callback in callbacks:
+            if isinstance(callback, StopOnInterrupt):
+                stack.enter_context(callback)
+        yield
+
+
 class _ByScale(keras.callbacks.Callback):
     """Know at which of the recipe's scales, counted from 1, a run stands."""
 
@@ -151,22 +161,20 @@ class Progress(_ByScale):
 
     def __init__(self, stream=None):
         super().__init__()
-        self.stream = stream or sys.stderr
+        self.stream = stream
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         if self.scale == 1:
             self._started = time.monotonic()
-        self._shown = -math.inf
+        self._line = Line(self.stream)
 
     def on_train_batch_end(self, batch, logs=None):
         now, steps, step = time.monotonic(), self.params["steps"], batch + 1
-        last, terminal = step == steps, self.stream.isatty()
         if step == 1:
             self._traced = now  # the first step of a scale says nothing of the others' speed
-        if now - self._shown < (0.2 if terminal else 10) and not last:
+        if not self._line.due() and step != steps:
             return
-        self._shown = now
         canvas = self.model.stylizer
         text = (
             f"{canvas.width}×{canvas.height} px  step {step}/{steps}  "
@@ -177,13 +185,11 @@ class Progress(_ByScale):
             left = (now - self._started) * (1 / self.share(step) - 1)
             speed = (step - 1) / max(now - self._traced, 1e-9)
             text += f"  {speed:.2f} steps/s  {clock(left)} left"
-        self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
-        self.stream.flush()
+        self._line.show(text)
 
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
-        if self.stream.isatty():
-            self.stream.write("\n")
+        self._line.end()
 
 
 class Preview(keras.callbacks.Callback):
@@ -269,11 +275,8 @@ class Animation(_ByScale):
         fps = max(1, len(frames) / self.seconds)
         frames += [frames[-1]] * round(fps)
         if self.path.suffix.lower() == ".gif":
-            first, *others = map(Image.fromarray, frames)
-            options = {"append_images": others, "duration": 1000 / fps, "loop": 0}
-            file = io.BytesIO()  # since Pillow does not notice a disk that fills while it writes
-            first.save(file, "GIF", save_all=True, **options)
-            write(self.path, file.getvalue())
+            images, durations = map(Image.fromarray, frames), itertools.repeat(1000 / fps)
+            write(self.path, encode_gif(images, durations))
             return
         with writing(self.path) as temporary:
             ffmpeg.write(temporary, iter(frames), fps)
@@ -315,9 +318,3 @@ class Record(keras.callbacks.Callback):
     def save(self, path):
         """Write the record as JSON, whole or not at all."""
         write(path, json.dumps(self.record, indent=1))
-
-
-def clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,5 +1,6 @@
 """L-BFGS within bounds, in float32 and where the model computes."""
 
+import functools
 import math
 
 from keras import ops
@@ -35,7 +36,7 @@ def minimize(evaluate, x, bounds=None, corrections=10):
     """
     low, high = (-float("inf"), float("inf")) if bounds is None else bounds
     low, high = ops.convert_to_tensor(low, "float32"), ops.convert_to_tensor(high, "float32")
-    directed, moved = compiled(_direction), compiled(_move)
+    directed, moved = _compiled()
     x = ops.clip(x, low, high)
     nothing = ops.zeros_like(x)
     empty = [(nothing, nothing)] * corrections
@@ -77,6 +78,12 @@ def minimize(evaluate, x, bounds=None, corrections=10):
             pairs = [*pairs[1:], (step, change)]
             curvatures = [*curvatures[1:], curvature]
         x, loss, gradient = there, its_loss, its_gradient
+
+
+@functools.cache
+def _compiled():
+    """Compile once for all runs of a process."""
+    return compiled(_direction), compiled(_move)
 
 
 def _direction(x, gradient, low, high, steps, changes, curvatures):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import os
 import struct
@@ -22,6 +21,7 @@ from tfstyle.pictures import (
     as_list_of_pictures,
     check_output_path,
     colors,
+    encode_gif,
     ffmpeg,
     resize,
     to_pil,
@@ -274,17 +274,11 @@ def _cut_sound(path, seconds):
 
 
 def _write_gif(path, pictures, film):
-    def quantized():
-        for picture, duration in zip(pictures, _gif_durations(film), strict=False):
-            # One palette for all frames would do harm; without dithering still areas stay still.
-            image = Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE)
-            image.info["duration"] = duration
-            yield image
-
-    images, file = quantized(), io.BytesIO()
-    often = {} if film.loop is None else {"loop": film.loop}
-    next(images).save(file, "GIF", save_all=True, append_images=images, **often)
-    path.write_bytes(file.getvalue())  # of a full disk Pillow would not tell
+    # One palette for all frames would do harm; without dithering still areas stay still.
+    images = (
+        Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE) for picture in pictures
+    )
+    path.write_bytes(encode_gif(images, _gif_durations(film), film.loop))
 
 
 def _gif_durations(film):

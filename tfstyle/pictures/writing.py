@@ -163,6 +163,29 @@ def encode(image, suffix, *, quality=95):
     return file.getvalue()
 
 
+def encode_gif(images, milliseconds, loop=0):
+    """Encode a film as a GIF.
+
+    Args:
+        images: Iterable of PIL images.
+        milliseconds: Iterable of how long each is shown.
+        loop: How often it is played again: 0 for ever, None never.
+
+    Returns:
+        The file's bytes: Pillow would not notice a disk that fills while it writes.
+    """
+
+    def timed():
+        for image, duration in zip(images, milliseconds, strict=False):
+            image.info["duration"] = duration
+            yield image
+
+    frames, file = timed(), io.BytesIO()
+    often = {} if loop is None else {"loop": loop}
+    next(frames).save(file, "GIF", save_all=True, append_images=frames, **often)
+    return file.getvalue()
+
+
 def check_output_path(path, suffixes=SAVE_SUFFIXES, *, inputs=(), size=None):
     """Check that a file can go to a path, before the work that makes it.
 

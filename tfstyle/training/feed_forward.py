@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import hashlib
 import json
@@ -20,6 +21,7 @@ from tfstyle.losses import AdversaryTerm, terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS, AnyNet, CrispNet, PatchCritic
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
+from tfstyle.optimize.callbacks import held
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import Paintings
 from tfstyle.painting.sizes import load_painter, thumbnail
@@ -169,26 +171,27 @@ def train(
         ]
         if log_dir:
             watchers.append(TensorBoard(run, log_dir))
-        for size, last in run.phases:
-            if run.step >= last:
-                continue
-            dataset = batches(
-                photos,
-                size,
-                config.content_size,
-                config.batch_size,
-                first=run.step,
-                seed=config.seed,
-                num_styles=len(paths),
-                gallery=gallery and (gallery, sides),
-            )
-            steps = last - run.step
-            # Trace anew for each size: a second trace would leave the sizes open, and round
-            # otherwise than a run that goes on from there.
-            model.train_function = None
-            model.fit(dataset, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0)
-            if model.stop_training:
-                break
+        fit = functools.partial(model.fit, callbacks=watchers, shuffle=False, verbose=0)
+        with held(watchers):
+            for size, last in run.phases:
+                if run.step >= last:
+                    continue
+                dataset = batches(
+                    photos,
+                    size,
+                    config.content_size,
+                    config.batch_size,
+                    first=run.step,
+                    seed=config.seed,
+                    num_styles=len(paths),
+                    gallery=gallery and (gallery, sides),
+                )
+                # Trace anew for each size: a second trace would leave the sizes open, and round
+                # otherwise than a run that goes on from there.
+                model.train_function = None
+                fit(dataset, steps_per_epoch=last - run.step)
+                if model.stop_training:
+                    break
         run.save()
         if gallery:
             photos.bad |= {f"painting {name}": reason for name, reason in gallery.bad.items()}
@@ -279,7 +282,6 @@ def _model(config, network, generator, precision, paintings, replicas):
     ):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, jit_compile=config.xla or keras.backend.backend() == "jax")
-    optimizer.build(model.trainable_variables)
     return model
 
 

@@ -1,10 +1,8 @@
 """The lesson's generative adversarial network: a run of it, and what one sees of that."""
 
-import contextlib
 import dataclasses
 import hashlib
 import math
-import sys
 import time
 import warnings
 from typing import Any
@@ -15,10 +13,11 @@ import numpy as np
 from tfstyle.config import DigitsConfig, with_fields
 from tfstyle.config.checks import as_list
 from tfstyle.networks import Sampler, discriminator
-from tfstyle.optimize.callbacks import StopOnInterrupt, clock
+from tfstyle.optimize.callbacks import held
 from tfstyle.painting.samples import pictures_of, points, sheet
 from tfstyle.pictures import check_output_path, save_image
 from tfstyle.pictures.files import check_folder_writable, writing
+from tfstyle.progress import Line, clock
 from tfstyle.training.adversarial import Adversarial
 from tfstyle.training.digits import read_digits
 from tfstyle.training.run import alone, folder_of, restore_state, save_state
@@ -78,7 +77,7 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
     }
     del identity["epochs"]  # more of them go on
     steps = len(images) // config.batch_size
-    with alone(folder), contextlib.ExitStack() as held:
+    with alone(folder):
         keras.utils.set_random_seed(config.seed)
         shape = images.shape[1:]
         sampler = Sampler(config.latent, config.hidden, shape)
@@ -91,24 +90,22 @@ def train_digits(output, content=None, config=None, *, callbacks=(), **fields):
         done, watch = found["epoch"], Watch(config, images, folder)
         watch.latest = found.get("latest", {})
         watchers = [*as_list(callbacks), watch]
-        for callback in watchers:
-            if isinstance(callback, StopOnInterrupt):
-                held.enter_context(callback)  # between two epochs as well
-        while done < config.epochs and not model.stop_training:
-            order = np.random.default_rng((config.seed, done)).permutation(len(images))
-            model.fit(
-                images[order[: steps * config.batch_size]],
-                batch_size=config.batch_size,
-                initial_epoch=done,
-                epochs=done + 1,
-                shuffle=False,
-                verbose=0,
-                callbacks=watchers,
-            )
-            if model.stop_training:  # the epoch is broken off: it is begun anew
-                break
-            done += 1
-            save_state(folder, model.state, identity, {"epoch": done, "latest": watch.latest})
+        with held(watchers):
+            while done < config.epochs and not model.stop_training:
+                order = np.random.default_rng((config.seed, done)).permutation(len(images))
+                model.fit(
+                    images[order[: steps * config.batch_size]],
+                    batch_size=config.batch_size,
+                    initial_epoch=done,
+                    epochs=done + 1,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=watchers,
+                )
+                if model.stop_training:  # the epoch is broken off: it is begun anew
+                    break
+                done += 1
+                save_state(folder, model.state, identity, {"epoch": done, "latest": watch.latest})
         sampler.card = {
             "training": dataclasses.asdict(config) | {"pictures": len(images), "epochs_done": done},
             "losses": {name: float(f"{value:.4g}") for name, value in watch.latest.items()},
@@ -140,12 +137,11 @@ class Watch(keras.callbacks.Callback):
 
     def __init__(self, config, images, folder, stream=None):
         super().__init__()
-        self.config, self.folder, self.stream = config, folder, stream or sys.stderr
+        self.config, self.folder, self._line = config, folder, Line(stream, every_s=30)
         self.points = points(SHOWN, config.latent, config.seed)
         self.latest, self._warned, self._steps = {}, None, len(images) // config.batch_size
         self._spread = _spread(np.float32(images[:10_000]) / 255)
         self._begun: Any = None
-        self._shown = -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
         lost = [float(logs[name]) for name in ("discriminator_loss", "generator_loss")]
@@ -155,10 +151,10 @@ class Watch(keras.callbacks.Callback):
                 "`learning_rate`. The checkpoint of the last epoch is kept."
             )
         self._batch = min(batch + 1, self._steps)  # the last steps taken together may be fewer
-        now, terminal = time.monotonic(), self.stream.isatty()
         if self._begun is None:  # the first steps are compiled
-            self._begun, self._first = now, (self._epoch - 1) * self._steps + self._batch
-        if now - self._shown >= (0.2 if terminal else 30):
+            self._begun = time.monotonic()
+            self._first = (self._epoch - 1) * self._steps + self._batch
+        if self._line.due():
             self._tell(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -174,14 +170,14 @@ class Watch(keras.callbacks.Callback):
         if self._epoch % self.config.sheet_epochs == 0 or last:
             self._tell(logs)
             self._save(sheet(samples, 2))
-        if last and self.stream.isatty():
-            self.stream.write("\n")
+        if last:
+            self._line.end()
         self._warn()
 
     def _tell(self, logs):
-        now, whole = time.monotonic(), self.config.epochs * self._steps
-        self._shown, done = now, (self._epoch - 1) * self._steps + self._batch
-        speed = (done - self._first) / max(now - self._begun, 1e-9)
+        whole = self.config.epochs * self._steps
+        done = (self._epoch - 1) * self._steps + self._batch
+        speed = (done - self._first) / max(time.monotonic() - self._begun, 1e-9)
         spread = f"  spread {self.latest['spread']:.2f}" if self.latest else ""
         text = (
             f"epoch {self._epoch}/{self.config.epochs}  step {self._batch}/{self._steps}  "
@@ -191,8 +187,7 @@ class Watch(keras.callbacks.Callback):
         )
         if speed:
             text += f"  {speed:.0f} steps/s  {clock((whole - done) / speed)} left"
-        self.stream.write(f"\r{text}\x1b[K" if self.stream.isatty() else f"{text}\n")
-        self.stream.flush()
+        self._line.show(text)
 
     def _save(self, image):
         try:

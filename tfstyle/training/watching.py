@@ -1,7 +1,6 @@
 """What one sees of a training run: progress, a sheet of examples, TensorBoard, a NaN's cause."""
 
 import math
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -10,8 +9,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from tfstyle.optimize.callbacks import clock
 from tfstyle.pictures import read_small, save_image, to_pil
+from tfstyle.progress import Line, clock
 
 NAN_STEPS = 20  # that loss scaling may skip in a row before a run is given up
 
@@ -65,20 +64,20 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def __init__(self, run, stream=None):
         super().__init__()
-        self.run, self.stream = run, stream or sys.stderr
+        self.run, self.stream = run, stream
 
     def on_train_begin(self, logs=None):
-        self._begun, self._first, self._shown = None, self.run.step, -math.inf
+        self._begun, self._first = None, self.run.step
+        self._line = Line(self.stream, every_s=30)
 
     def on_train_batch_end(self, batch, logs=None):
-        now, run, terminal = time.monotonic(), self.run, self.stream.isatty()
+        now, run = time.monotonic(), self.run
         if self._begun is None:  # the first step of a size is compiled
             self._begun, self._first = now, run.step
             if not run.done:
                 return
-        if now - self._shown < (0.2 if terminal else 30) and not run.done:
+        if not self._line.due() and not run.done:
             return
-        self._shown = now
         speed = (run.step - self._first) / max(now - self._begun, 1e-9)
         critic = ""
         if "critic_real" in run.losses:
@@ -89,8 +88,7 @@ class TrainingProgress(keras.callbacks.Callback):
             f"{critic}{speed * run.config.batch_size:.1f} pictures/s  "
             f"{clock(self._left(speed))} left"
         )
-        self.stream.write(f"\r{text}\x1b[K" if terminal else f"{text}\n")
-        self.stream.flush()
+        self._line.show(text)
 
     def _left(self, speed):
         """Estimate seconds left, a step taking as long as it has pixels."""
@@ -101,8 +99,7 @@ class TrainingProgress(keras.callbacks.Callback):
         return pixels / max(speed, 1e-9)
 
     def on_train_end(self, logs=None):
-        if self.stream.isatty():
-            self.stream.write("\n")
+        self._line.end()
 
 
 class CriticWon(keras.callbacks.Callback):
