@@ -83,7 +83,8 @@ def beams_options(words):
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     content, options, words = parse(arguments)
-    logging.getLogger().setLevel(logging.ERROR)  # Beam warns of its parts that are not used here
+    # Beam warns of its parts that are not used here.
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     from tfstyle.batch import pipeline, report
     from tfstyle.batch.flow import DEAD_LETTERS, LOCAL
 

@@ -126,6 +126,7 @@ def test_a_step_is_that_of_numpy():
     assert {name: values[0] for name, values in told.items()} == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_pictures_may_be_float():
     images, found = pictures(4)[..., None], []
     for form in (images, np.float32(images) / 255):
@@ -159,6 +160,7 @@ class Stop(keras.callbacks.Callback):
         self.model.stop_training = self.epoch == 1
 
 
+@pytest.mark.slow
 def test_a_broken_run_ends_as_one_that_was_not(content, capsys):
     whole = train_digits("whole.keras", content, **TINY)
     stopped = train_digits("digits.keras", content, callbacks=Stop(), **TINY)
@@ -178,6 +180,7 @@ def test_a_broken_run_ends_as_one_that_was_not(content, capsys):
     np.testing.assert_array_equal(loaded(points), sampler(points))
 
 
+@pytest.mark.slow
 def test_sheets_show_the_same_points(content):
     train_digits("digits.keras", content, **TINY)
     assert [p.name for p in sorted(Path("digits.training").glob("*.png"))] == [

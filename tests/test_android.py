@@ -226,6 +226,7 @@ def test_the_style_of_any_painting_is_the_last_and_has_one_encoder(app):
     assert files == ["any_64.tflite", "any_encoder.tflite"]
 
 
+@pytest.mark.slow
 def test_a_phones_steps_paint_in_the_style_of_a_painting(app, any_style):
     from ai_edge_litert.interpreter import Interpreter
 

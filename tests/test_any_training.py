@@ -241,6 +241,7 @@ def test_the_sheet_shows_seen_and_unseen_paintings(folder, capsys):
     assert "unseen paintings: content " in told
 
 
+@pytest.mark.slow
 def test_a_network_of_one_style_starts_from_that_of_any(folder):
     any_style = AnyNet(0.125, 0, card={"styles": [{"name": "any", "about": ""}]})
     any_style.save("any.keras")

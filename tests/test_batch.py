@@ -130,6 +130,7 @@ def test_pipeline_paints_what_stylize_paints(photos, ripple, tmp_path, options):
         np.testing.assert_array_equal(Image.open(found[name]), expected)
 
 
+@pytest.mark.slow
 def test_manifest_tells_of_each_picture(photos, ripple, tmp_path):
     output = tmp_path / "out [1]*"  # a pattern to Beam
     run([f"{photos}/*.png", f"{photos}/s**"], ripple, output, task_size=3)
@@ -143,6 +144,7 @@ def test_manifest_tells_of_each_picture(photos, ripple, tmp_path):
         assert record["seconds"] >= 0
 
 
+@pytest.mark.slow
 def test_pictures_of_one_size_are_painted_together(photos, ripple, tmp_path, calls):
     run(photos, ripple, tmp_path / "out")
     assert sorted(calls) == [[(24, 32)] * 4, [(24, 40)] * 3]
@@ -164,6 +166,7 @@ def test_what_cannot_be_read_is_left_out_with_name_and_reason(photos, ripple, tm
     assert len(pictures_in(tmp_path / "out")) == 7
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_into_memory_is_left_out(photos, ripple, tmp_path, monkeypatch):
     paint = painter.paint_photos
 
@@ -291,6 +294,7 @@ def test_shards_hold_each_picture_once(photos, ripple, tmp_path, kind):
     assert sorted(pictures_in(again)) == sorted(manifest(out))
 
 
+@pytest.mark.slow
 def test_shards_of_photographs_are_read_in_place(photos, ripple, tmp_path):
     folder = tmp_path / "shards"
     write_shards(Photos(photos), folder, 2)
@@ -310,6 +314,7 @@ def test_shards_of_photographs_are_read_in_place(photos, ripple, tmp_path):
     assert record["in"] == f"{folder / 'more.tar'}#x/seven.png"
 
 
+@pytest.mark.slow
 def test_names_stay_in_the_output_and_are_given_once(photos, ripple, tmp_path):
     evil = dict.fromkeys(("../0.png", "/tmp/evil.png"), encoded(noise()))
     (photos / "evil.tar").write_bytes(tar_of(evil))
@@ -439,6 +444,7 @@ def test_pipeline_says_what_is_wrong_before_the_work(
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_an_output_holds_paintings_of_one_way(photos, ripple, tmp_path, tiny_styles):
     out = tmp_path / "out"
     tfstyle.batch.pipeline(photos, ripple, out, strength=0.5)

@@ -40,6 +40,7 @@ def test_progress_tells_scale_step_losses_speed_and_time_left():
     assert "style " in second
 
 
+@pytest.mark.slow
 def test_progress_counts_anew_after_a_run_that_was_stopped():
     terminal = Terminal()
     progress = callbacks.Progress(terminal)
@@ -55,6 +56,7 @@ def test_progress_counts_anew_after_a_run_that_was_stopped():
     assert last.rstrip("\x1b[K").endswith(" 0:00 left")
 
 
+@pytest.mark.slow
 def test_progress_adds_lines_where_there_is_no_terminal():
     stream = io.StringIO()
     run(callbacks.Progress(stream))
@@ -96,6 +98,7 @@ def test_animation_refuses_other_formats():
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+@pytest.mark.slow
 def test_a_full_disk_for_what_one_sees_of_a_run_ends_no_run(tmp_path, full_disk, suffix):
     full_disk(tmp_path)
     animation = callbacks.Animation(tmp_path / f"run{suffix}", size=40, frames=3, seconds=1)

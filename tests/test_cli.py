@@ -321,6 +321,7 @@ def test_what_is_too_large_for_its_format_is_left_out_before_it_is_painted(capsy
 
 
 @pytest.mark.usefixtures("pictures", "fake_vgg")
+@pytest.mark.slow
 def test_stylize_tells_of_an_animation_that_could_not_be_written(full_disk, capsys):
     Path("full").mkdir()
     full_disk("full")
@@ -348,6 +349,7 @@ def test_stylize_does_not_replace_what_is_no_record(capsys):
 
 
 @pytest.mark.usefixtures("fake_vgg", "pictures")
+@pytest.mark.slow
 def test_stylize_replaces_an_older_record_and_writes_to_stdout(capsysbinary):
     Path("out.json").write_text('{"recipe": {}, "scales": []}')
     assert run_stylize("-o", "out.png") == 0
@@ -613,7 +615,8 @@ def test_stylize_takes_names_that_begin_with_a_dash():
 def test_styles_lists_a_line_for_each(capsys):
     assert cli.main(["styles"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["ripple  about ripple", "calm    about calm", "storm   about storm"]
+    assert lines[:3] == ["ripple  about ripple", "calm    about calm", "storm   about storm"]
+    assert lines[3:] == ["any     a painting of yours: tfstyle stylize PHOTO PAINTING"]
 
 
 @pytest.mark.usefixtures("tiny_zoo")

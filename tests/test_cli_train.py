@@ -73,6 +73,7 @@ def test_flags_override_the_preset():
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_train_stopped_by_ctrl_c_goes_on_and_tells_of_the_end(call, capsys, monkeypatch):
     class Interrupted(training.TrainingProgress):
         def on_train_batch_end(self, batch, logs=None):

@@ -86,6 +86,7 @@ def test_stylize_paints_with_it_as_with_any_model_of_two_pictures(network, saved
     np.testing.assert_allclose(np.asarray(result) / 255, exact, atol=0.01)
 
 
+@pytest.mark.slow
 def test_signatures_take_one_painting_for_all_or_one_each(network, saved):
     signatures = tf.saved_model.load(str(saved)).signatures
     photos = np.stack([picture(32, 40, seed) for seed in (0, 1)])
@@ -121,6 +122,7 @@ def test_a_painting_is_judged_by_its_header_as_photographs_are(saved, painting, 
         )
 
 
+@pytest.mark.slow
 def test_the_saved_model_is_compared_with_the_network(network, saved):
     report = verify(saved, network)
     assert report.passed, report.to_text()

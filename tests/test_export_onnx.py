@@ -48,6 +48,7 @@ def test_other_files_are_refused(tmp_path):
         OnnxPainter(tmp_path / "gone.onnx")
 
 
+@pytest.mark.slow
 def test_a_file_that_fails_its_check_is_not_kept(tiny_painter, tmp_path):
     def refuse(path):
         assert OnnxPainter(path)

@@ -76,6 +76,7 @@ def test_an_app_has_the_same_page_and_writes_networks_when_asked(tiny_zoo, tmp_p
     assert written["style_weights"] == told["points"] == 2
 
 
+@pytest.mark.slow
 def test_one_style_of_several_is_frozen_in(tiny_zoo, tmp_path):
     publish_page(["storm"], tmp_path / "page")
     catalog = catalog_of((tmp_path / "page/index.html").read_text())
@@ -83,6 +84,7 @@ def test_one_style_of_several_is_frozen_in(tiny_zoo, tmp_path):
     assert [(style["title"], style["point"]) for style in catalog["styles"]] == [("Storm", [])]
 
 
+@pytest.mark.slow
 def test_a_file_holds_everything_and_connects_nowhere(tiny_zoo, tmp_path):
     publish_page(["ripple"], tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text()
@@ -95,6 +97,7 @@ def test_a_file_holds_everything_and_connects_nowhere(tiny_zoo, tmp_path):
     assert "Apache License" in html
 
 
+@pytest.mark.slow
 def test_a_painting_becomes_a_style_and_any_takes_paintings(tmp_path, monkeypatch, tiny_painter):
     Image.effect_noise((48, 40), 80).convert("RGB").save(tmp_path / "night_sky.png")
     network = tiny_painter()
@@ -111,6 +114,7 @@ def renamed(network, name):
     return copy
 
 
+@pytest.mark.slow
 def test_a_network_in_a_page_can_be_told_what_to_normalize_by(tiny_painter, tmp_path):
     network = tiny_painter(names=("calm", "storm"))
     config = ExportConfig(format="web", all_styles=True, precision="float32")

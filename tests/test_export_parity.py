@@ -115,6 +115,7 @@ def test_an_export_of_other_weights_fails(export, exports, tiny_painter):
 
 
 @pytest.mark.parametrize(("all_styles", "style"), [(True, None), (False, "storm")])
+@pytest.mark.slow
 def test_styles_of_a_network_of_several_are_compared(all_styles, style, tiny_painter, tmp_path):
     network = tiny_painter(names=("calm", "storm"))
     config = ExportConfig(format="litert", all_styles=all_styles, style=style, size=32)

@@ -112,6 +112,7 @@ def test_publish_freezes_the_style_that_was_named(tmp_path, tiny_zoo):
 
 
 @pytest.mark.usefixtures("unverified")
+@pytest.mark.slow
 def test_publish_writes_the_assets_of_an_app(tmp_path, monkeypatch):
     monkeypatch.setattr("tfstyle.export.publishing.ANDROID_SIZES", (32, "32x48"))
     config = ExportConfig(format="android")
@@ -136,6 +137,7 @@ def test_publish_writes_the_assets_of_an_app(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("format", ["saved-model", "litert"])
+@pytest.mark.slow
 def test_publish_keeps_nothing_that_is_not_good_enough(format, tmp_path):
     output = tmp_path / ("ripple" if format == "saved-model" else "ripple.tflite")
     with pytest.raises(ParityError, match="was not kept") as caught:
@@ -200,6 +202,7 @@ def test_export_that_is_not_good_enough_is_exit_code_1(capsys, monkeypatch):
     assert captured.err.startswith("tfstyle export: The export as float32 differs")
 
 
+@pytest.mark.slow
 def test_verify_of_other_weights_is_exit_code_1(capsys, tiny_zoo):
     assert main(["export", "calm", "a.tflite", "--format", "litert"]) == 0
     assert main(["verify", "a.tflite", "--network", "ripple"]) == 1

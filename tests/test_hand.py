@@ -159,7 +159,8 @@ def test_each_photograph_is_held_against_the_painting_beside_it(tiny_network, we
     assert ("critic_real" in losses) == bool(weight)
 
 
-@pytest.mark.parametrize("eager", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.slow
 def test_a_critic_learns_and_the_network_by_it(tiny_network, eager):
     """With nothing but the critic's word, and a little else for it to be weighed by, a network
     comes nearer to the paintings' color."""

@@ -146,6 +146,7 @@ def test_tfstyle_stylize_instant_blends_paintings(pictures, tmp_path):
         np.testing.assert_array_equal(np.asarray(painted), np.asarray(expected))
 
 
+@pytest.mark.slow
 def test_a_gif_is_painted_in_the_style_of_a_painting(pictures, tmp_path):
     film, painting, output = (tmp_path / name for name in ("in.gif", "red.png", "out.gif"))
     frames = [pictures[0].rotate(angle) for angle in (0, 10, 20)]

@@ -136,6 +136,7 @@ def test_fit_reports_the_latest_step_not_a_mean(model):
     np.testing.assert_allclose(seen, alone, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_scales_the_loss_under_mixed_float16(extractor):
     model = StyleContentModel(two_layers(), extractor, terms_of(RECIPE), dtype="mixed_float16")
     model.set_style([pictures(1, 40, 30, seed=1)])
@@ -181,6 +182,7 @@ def test_nan_stops_a_fit_and_names_the_step(model):
 
 
 @pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.slow
 def test_fit_leaves_nothing_in_tensorflows_registry_of_gradients(model, scaled):
     from tensorflow.python.framework.ops import gradient_registry
 

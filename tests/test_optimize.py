@@ -96,6 +96,7 @@ def test_lbfgs_paints_the_same_in_little_memory():
     np.testing.assert_allclose(in_pieces, whole, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_lbfgs_goes_on_to_the_last_step_where_its_line_search_ends():
     watch = Watch()
     recipe = recipe_with(**(SMALL | {"steps": 150}), optimizer="lbfgs")
@@ -104,6 +105,7 @@ def test_lbfgs_goes_on_to_the_last_step_where_its_line_search_ends():
     assert watch.begun == watch.ended == 1
 
 
+@pytest.mark.slow
 def test_scales_are_passed_coarse_to_fine():
     watch = Watch()
     recipe = recipe_with(**(SMALL | {"scales": (0.5, 0.75, 1.0), "steps": 2}))
@@ -130,6 +132,7 @@ def test_start_from_takes_the_place_of_the_recipes_start():
     assert np.abs(np.asarray(result)[::2, ::2] - start).mean() < 0.1
 
 
+@pytest.mark.slow
 def test_blend_starts_between_noise_and_content():
     def start(kind):
         recipe = recipe_with(**(SMALL | {"steps": 1}), optimizer="lbfgs", start=kind, clip="end")
@@ -139,6 +142,7 @@ def test_blend_starts_between_noise_and_content():
     assert np.abs(start("blend") - mixed).mean() < 0.02  # clipping apart
 
 
+@pytest.mark.slow
 def test_average_shows_the_mean_of_adams_iterates():
     noisy = {**SMALL, "steps": 40, "optimizer": "adam", "learning_rate": 0.1}
     last = optimize_image(picture(), [picture(seed=1)], recipe_with(**noisy))

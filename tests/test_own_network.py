@@ -91,6 +91,7 @@ def test_pieces_cannot_be_told_from_the_whole(own):
     np.testing.assert_allclose(exact, whole, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_it_is_exported(own, tmp_path):
     keras.utils.set_random_seed(0)
     network, image = own(num_styles=2), picture(32, 40)

@@ -89,10 +89,8 @@ def test_what_the_package_offers_is_in_the_reference():
 
 def floor_of(name):
     """Where a module stands: each may import only what stands before it, within its room too."""
-    houses = (
-        "version config pictures losses networks model optimize painting batch training export "
-    )
-    houses = [*houses.split(), "serving", "cli"]
+    houses = "version progress config pictures losses networks model optimize painting batch"
+    houses = f"{houses} training export serving cli".split()
     rooms = {
         "config": "checks digits looks recipe training painting presets",
         "pictures": "files finding shards layouts jpeg_end opening reading writing colors ffmpeg",

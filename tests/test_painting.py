@@ -46,8 +46,9 @@ def small_tiles(monkeypatch):
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize(
     ("architecture", "size"),
-    [("lean", (131, 85)), pytest.param("full", (128, 128), marks=pytest.mark.slow)],
+    [("lean", (131, 85)), ("full", (128, 128))],
 )
+@pytest.mark.slow
 def test_exact_statistics_are_those_of_the_whole(tiny_painter, architecture, size):
     network, image = tiny_painter(architecture, ("calm", "storm")), photograph(*size)
     weights = np.float32([[0.25, 0.75]])

@@ -36,6 +36,7 @@ def both(request, tiny_network):
     return whole, model
 
 
+@pytest.mark.slow
 def test_pieces_have_the_losses_and_gradient_of_the_whole(both):
     assert len(list(both[1]._pieces(picture(203, 170)))) > 4
     (theirs, expected), (losses, gradient) = (each.loss_and_gradient()(None) for each in both)

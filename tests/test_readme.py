@@ -77,7 +77,11 @@ def blocks(page, language):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/painting.md", "docs/keras.md", "docs/adversaries.md"]
+    "page",
+    [
+        *("README.md", "docs/painting.md", "docs/adversaries.md"),
+        pytest.param("docs/keras.md", marks=pytest.mark.slow),
+    ],
 )
 def test_python_blocks_run(page):
     names, found = {}, blocks(ROOT / page, "python")
@@ -86,6 +90,7 @@ def test_python_blocks_run(page):
         exec(compile(block, page, "exec"), names)
 
 
+@pytest.mark.slow
 def test_notebook_runs():
     cells = json.loads((ROOT / "examples/tutorial.ipynb").read_text())["cells"]
     code, names = ["".join(each["source"]) for each in cells if each["cell_type"] == "code"], {}

@@ -130,7 +130,8 @@ def test_in_one_pass_each_style_is_where_its_mask_says(files):
 
 
 @pytest.mark.usefixtures("fake_vgg")
-@pytest.mark.parametrize("recipe", ["tutorial", pytest.param("default", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("recipe", ["default", "tutorial"])
+@pytest.mark.slow
 def test_by_optimization_a_region_has_its_painting_and_the_rest_stays(files, recipe):
     left = LEFT.copy()
     left[:, 12:] = 0

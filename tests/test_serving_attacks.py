@@ -262,6 +262,7 @@ def test_a_slow_reader_gets_its_answer_whole(server):
     assert np.allclose(json.loads(content)["outputs"], 0.9)
 
 
+@pytest.mark.slow
 def test_who_reads_nothing_is_cut_off(saved_styles, tmp_path, wait_until):
     body = json.dumps({"inputs": np.zeros((1, 400, 400, 3), int).tolist()}).encode()
     limits = {"max_message_mb": 16, "max_megapixels": 1}
@@ -312,6 +313,7 @@ def test_json_takes_memory_for_no_more_values_than_may_be(body):
     assert peak < 4_000_000
 
 
+@pytest.mark.slow
 def test_numbers_take_eight_bytes():
     import tracemalloc
 

@@ -350,6 +350,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_a_process_with_client_and_server_makes_films(tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     environment = {k: v for k, v in os.environ.items() if k != "GRPC_ENABLE_FORK_SUPPORT"}

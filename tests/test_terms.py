@@ -58,10 +58,18 @@ def written_out(config, extractor, grams, photographs, stylized):
 
 
 LATER = {"any", "crowsonkb"}  # those with terms that there were none of before
+QUICK = {"default", "tutorial"}
 SHARED = {name: config for name, config in {**RECIPES, **TRAININGS}.items() if name not in LATER}
 
 
-@pytest.mark.parametrize("config", SHARED.items(), ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(each, marks=() if each[0] in QUICK else pytest.mark.slow)
+        for each in SHARED.items()
+    ],
+    ids=lambda c: c[0],
+)
 def test_terms_sum_to_the_bit_what_was_written_out(tiny_network, config):
     config = config[1]
     extractor = FeatureExtractor(tiny_network, config.layers, config.pooling)

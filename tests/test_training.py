@@ -207,6 +207,7 @@ def test_card_has_thumbnails_and_no_paths(finished):
     assert not any(part in text for part in (str(folder), "photos", "broken", ".png", ".jpg"))
 
 
+@pytest.mark.slow
 def test_train_takes_a_config_a_line_about_and_another_networks_weights(
     folder, finished_at_two_sizes
 ):
@@ -470,6 +471,7 @@ def test_mixed_precision_learns_as_float32_does(finished, finished_in_float16):
             assert {weight.dtype for weight in each.weights} == {"float32"}
 
 
+@pytest.mark.slow
 def test_overflow_in_float16_is_skipped_and_training_goes_on(finished_in_float16):
     _, network, losses, kept = finished_in_float16
     assert list(np.flatnonzero(~np.isfinite(losses))) == [11]
@@ -480,6 +482,7 @@ def test_overflow_in_float16_is_skipped_and_training_goes_on(finished_in_float16
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_nan_in_float32_stops_and_keeps_the_checkpoint_of_the_step_before():
     watch, _ = poison(3, factor=np.nan)
     photos = Photos("photos")

@@ -81,6 +81,7 @@ def test_stylize_puts_transparency_back(painting):
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_stylize_mixes_paintings_by_weight(photo, painting):
     other = Image.linear_gradient("L").convert("RGB")
     options = FAST | {"steps": 4}
@@ -113,6 +114,7 @@ def test_color_content_keeps_the_photographs_chroma(painting):
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_color_recolor_paints_with_a_recolored_painting(photo, painting):
     from tfstyle.pictures.colors import recolor
 
