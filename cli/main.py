@@ -5,7 +5,6 @@ import io
 import os
 import sys
 
-from tfstyle.cli.quiet import warnings_in_lines
 from tfstyle.version import __version__
 
 COMMANDS = {
@@ -77,8 +76,10 @@ def _run(program, command, arguments):
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of another encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        # Only now, since all this takes a second in which Ctrl-C may come.
+        from tfstyle.cli.quiet import warnings_in_lines
+
         with warnings_in_lines(program):
-            # Only now, since it takes a second in which Ctrl-C may come.
             code = importlib.import_module(f"tfstyle.cli.{command}").run(arguments) or 0
         sys.stdout.flush()
         return code

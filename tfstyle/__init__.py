@@ -2,10 +2,10 @@
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
 
 from tfstyle.version import __version__
 
+TYPE_CHECKING = False  # that of `typing` takes longer to load than all the rest here
 if TYPE_CHECKING:
     from tfstyle.config import RECIPES, TRAININGS, Recipe, TrainConfig
     from tfstyle.painting.doors import load, stylize
