@@ -9,7 +9,7 @@
 # Each makes .venv first where there is none. PYTHON picks the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
-PARALLEL := -n 2 --dist loadfile
+PARALLEL := -n 2 --dist loadfile --durations 10
 
 .PHONY: demo test test-slow lint coverage docs page test-page check-page clean
 
