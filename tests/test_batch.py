@@ -194,7 +194,7 @@ def test_a_name_that_no_picture_can_have_is_left_out(photos, ripple, tmp_path):
     assert run(photos, ripple, out)[:3] == (0, 3, 5)
 
 
-def test_a_full_disk_ends_the_run(photos, ripple, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_ends_the_run_in_a_line(photos, ripple, tmp_path, monkeypatch, capsys, caplog):
     write = places.write_local
 
     def full(path, content):
@@ -207,6 +207,7 @@ def test_a_full_disk_ends_the_run(photos, ripple, tmp_path, monkeypatch, capsys)
     said = capsys.readouterr().err
     assert "No space left on device" in said
     assert said.count("\n") == 1
+    assert caplog.text == ""  # no traceback of Beam's
     assert not (tmp_path / "out" / "manifest").exists()
 
 
