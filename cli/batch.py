@@ -1,6 +1,7 @@
 """`tfstyle batch`: paint very many photographs on Apache Beam."""
 
 import contextlib
+import itertools
 import logging
 import sys
 import threading
@@ -22,9 +23,9 @@ LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
 class Batch:
     """Paint photographs in one pass on Apache Beam: `tfstyle batch CONTENT... --style STYLE -o
     FOLDER`. CONTENT, which comes first, is a photograph, a folder, a pattern such as
-    'gs://bucket/photos/**.jpg', a .tar or .tfrecord of photographs, or a .txt of such paths, on any
-    file system that Beam knows. All other flags are Beam's, such as --runner FlinkRunner. The same
-    command again paints what is missing."""
+    'gs://bucket/photos/**.jpg', a .tar or .tfrecord of photographs, or a .txt with the path of such
+    a file in each line, on any file system that Beam knows. All other flags are Beam's, such as
+    --runner FlinkRunner. The same command again paints what is missing."""
 
     style: tuple[str, ...]
     """Trained style (`tfstyle styles` lists them), network, .keras, painting or folder of
@@ -39,7 +40,7 @@ def parse(arguments):
     """Return content, `Batch` and Beam's flags from `arguments`.
 
     Raises:
-        ValueError: If there is no content.
+        ValueError: If there is no content, or more after the flags.
     """
     count = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
     content, rest = arguments[:count], arguments[count:]
@@ -52,6 +53,12 @@ def parse(arguments):
             "`content` must come first and name photographs. Received: nothing. "
             "Type tfstyle batch photos/ --style wave -o painted/."
         )
+    for before, word in itertools.pairwise(["", *beam]):
+        is_value = before.startswith("-") and "=" not in before
+        if not word.startswith("-") and not is_value:
+            raise ValueError(
+                f"`content` must come first, all of it. Received: {word!r} after flags."
+            )
     return content, options, beam
 
 
@@ -83,8 +90,10 @@ def beams_options(words):
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
     content, options, words = parse(arguments)
-    # Beam warns of its parts that are not used here.
+    # Beam warns of its parts that are not used here, and prints tracebacks of what it then raises.
+    logging.getLogger().addFilter(_is_error)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     from tfstyle.batch import pipeline, report
     from tfstyle.batch.flow import DEAD_LETTERS, LOCAL
 
@@ -105,6 +114,11 @@ def run(arguments):
             f"The run broke off: {reason} The same command goes on from there."
         ) from error
     done, seconds = report(result), time.monotonic() - begun
+    if where["runner"] == LOCAL and not done.painted + done.done_before + done.left_out:
+        raise ValueError(
+            "`content` must name a photograph, or a folder with some. "
+            f"Received: {', '.join(content)}."
+        )
     print(
         f"{done.painted} painted, {done.done_before} painted before, {done.left_out} left out; "
         f"{done.painted / seconds:.2f} pictures/s, "
@@ -113,6 +127,10 @@ def run(arguments):
     if done.left_out:
         print(f"{options.output.rstrip('/')}/{DEAD_LETTERS} tells why", file=sys.stderr)
     return 1 if done.left_out else 0
+
+
+def _is_error(record):
+    return record.levelno >= logging.ERROR
 
 
 @contextlib.contextmanager
@@ -125,34 +143,45 @@ def _progress(content, output, looks):
         yield
     finally:
         ended.set()
-        told.join()
+        told.join(TICK_S)  # it may be listing photographs still
 
 
 def _tell(content, output, looks, ended):
-    from tfstyle.batch import places
-    from tfstyle.batch.painter import MANIFEST
-    from tfstyle.pictures.files import is_temporary
+    line = Line(at_once=False)
+    with contextlib.suppress(Exception):  # the run tells what is wrong
+        try:
+            _tell_until(ended, line, content, output, looks)
+        finally:
+            line.end()
 
-    output, content = places.absolute(output), map(places.absolute, content)
-    manifest, lines = f"{output}/{MANIFEST}", {}
+
+def _tell_until(ended, line, content, output, looks):
+    from tfstyle.batch import places
+    from tfstyle.batch.flow import MANIFEST, is_manifest, records_in
+
+    output, parts, done = places.absolute(output), set(), set()
+    sources, shards = set(), False
+    for place in map(places.absolute, content):
+        for photo in places.find(place, output):
+            sources.add(photo.source)
+            shards |= places.is_shard(photo)  # nobody has counted what is in them
 
     def painted():
-        for part in places.list_files(manifest):
-            if part not in lines and not is_temporary(part):
-                lines[part] = places.read_file(f"{manifest}/{part}").count(b"\n")
-        return sum(lines.values())
+        for name in places.list_files(f"{output}/{MANIFEST}"):
+            part = f"{MANIFEST}/{name}"
+            if part not in parts and is_manifest(part):
+                parts.add(part)
+                done.update((each["in"], each["out"]) for _, each in records_in(part, output))
+        return len(done if shards else [source for source, _ in done if source in sources])
 
-    line, begun, before = Line(at_once=False), time.monotonic(), painted()
-    photos = [photo for place in content for photo in places.find(place, output)]
-    shards = any(map(places.is_shard, photos))  # nobody has counted what is in them
-    total = None if shards else looks * len(photos)
+    total = None if shards else looks * len(sources)
+    begun, before = time.monotonic(), painted()
     while not ended.wait(TICK_S):
         if not line.due():
             continue
-        done = painted()
-        text = f"{done}/{total or '?'}"
-        if speed := (done - before) / (time.monotonic() - begun):
+        count = painted()
+        text = f"{count}/{'?' if total is None else total}"
+        if speed := (count - before) / (time.monotonic() - begun):
             text += f"  {speed:.2f} pictures/s"
-            text += f"  {clock((total - done) / speed)} left" if total else ""
+            text += f"  {clock(max(total - count, 0) / speed)} left" if total else ""
         line.show(text)
-    line.end()

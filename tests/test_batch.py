@@ -1,5 +1,6 @@
 """Very many photographs on Apache Beam: what is painted, left out, done once, and where it goes."""
 
+import errno
 import functools
 import io
 import json
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +152,9 @@ def test_pictures_of_one_size_are_painted_together(photos, ripple, tmp_path, cal
     assert sorted(calls) == [[(24, 32)] * 4, [(24, 40)] * 3]
 
 
-def test_what_cannot_be_read_is_left_out_with_name_and_reason(photos, ripple, tmp_path, capsys):
+def test_what_cannot_be_read_is_left_out_with_name_and_reason(
+    photos, ripple, tmp_path, capsys, caplog
+):
     for number in range(3):  # 30 % of all
         (photos / f"bad{number}.jpg").write_bytes(b"no picture" * number)
     arguments = ["batch", str(photos), "--style", ripple, "-o", str(tmp_path / "out")]
@@ -160,10 +164,89 @@ def test_what_cannot_be_read_is_left_out_with_name_and_reason(photos, ripple, tm
     assert "pictures/s" in said.out
     assert "per worker-hour" in said.out
     assert "dead_letters.jsonl tells why" in said.err
+    assert caplog.text == ""  # of what Beam warns
     letters = dead_letters(tmp_path / "out")
     assert sorted(letters) == ["bad0.jpg", "bad1.jpg", "bad2.jpg"]
     assert "empty, cut short or of another kind" in letters["bad1.jpg"]
     assert len(pictures_in(tmp_path / "out")) == 7
+
+
+def test_pipes_and_shards_of_nothing_are_left_out(photos, ripple, tmp_path):
+    for name in ("pipe.jpg", "pipe.tar", "pipe.tfrecord"):  # which would be waited for
+        os.mkfifo(photos / name)
+    (photos / "[1].tfrecord").touch()  # a pattern to Beam
+    assert run(photos, ripple, tmp_path / "out")[:2] == (7, 3)
+    letters = dead_letters(tmp_path / "out")
+    assert sorted(letters) == ["pipe.jpg", "pipe.tar", "pipe.tfrecord"]
+    assert all("a pipe" in reason for reason in letters.values())
+
+
+def test_a_name_that_no_picture_can_have_is_left_out(photos, ripple, tmp_path):
+    out = tmp_path / "out"
+    (out / "0.png").mkdir(parents=True)
+    (out / "sub").touch()
+    (photos / "more.tar").write_bytes(tar_of({"x" * 300 + ".png": encoded(noise())}))
+    assert run(photos, ripple, out)[:2] == (5, 3)
+    letters = dead_letters(out)
+    assert "a folder" in letters.pop("0.png")
+    assert letters.pop("six.jpg")
+    assert "too long" in letters.popitem()[1]
+    assert run(photos, ripple, out)[:3] == (0, 3, 5)
+
+
+def test_a_full_disk_ends_the_run_in_a_line(photos, ripple, tmp_path, monkeypatch, capsys, caplog):
+    write = places.write_local
+
+    def full(path, content):
+        if str(path).endswith(".jpg"):
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        write(path, content)
+
+    monkeypatch.setattr(places, "write_local", full)
+    assert main(["batch", str(photos), "--style", ripple, "-o", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert said.count("\n") == 1
+    assert caplog.text == ""  # no traceback of Beam's
+    assert not (tmp_path / "out" / "manifest").exists()
+
+
+@pytest.mark.parametrize("output", ["photos", "elsewhere"])
+def test_a_painting_never_replaces_its_photograph(photos, ripple, tmp_path, output):
+    before = (photos / "0.png").read_bytes()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "0.png").symlink_to(photos / "0.png")
+    assert run(photos / "0.png", ripple, tmp_path / output)[:2] == (0, 1)
+    assert "would replace it" in dead_letters(tmp_path / output)["0.png"]
+    assert (photos / "0.png").read_bytes() == before
+
+
+def test_a_list_may_have_a_mark_of_its_encoding(photos, ripple, tmp_path):
+    names = tmp_path / "list.txt"
+    names.write_bytes(f"\ufeff{photos}/0.png\r\n".encode())
+    assert run(names, ripple, tmp_path / "out").painted == 1
+    names.write_bytes(b"\xff.png")
+    with pytest.raises(ValueError, match=r"must be text in UTF-8.*list\.txt"):
+        run(names, ripple, tmp_path / "out")
+
+
+@pytest.mark.parametrize("line", [b'{"in": "0.p', b"[]\n", b"{}\n", b"\n", b"\xff\n"])
+def test_a_damaged_manifest_is_told(tmp_path, line):
+    part = tmp_path / "manifest" / "0.jsonl"
+    part.parent.mkdir()
+    part.write_bytes(line)
+    with pytest.raises(ValueError, match=r"0\.jsonl' is damaged. Remove it"):
+        list(flow.records_in("manifest/0.jsonl", str(tmp_path)))
+
+
+def test_files_of_others_in_an_output_are_left_alone(photos, ripple, tmp_path):
+    others = [b"notes.txt", b"manifest/.DS_Store", b"manifest/notes.txt", b"\xe9.txt"]
+    (tmp_path / "out" / "manifest").mkdir(parents=True)
+    for name in others:
+        Path(os.fsdecode(os.fsencode(tmp_path / "out") + b"/" + name)).write_text("mine")
+    assert run(photos, ripple, tmp_path / "out").painted == 7
+    for name in others:
+        assert Path(os.fsdecode(os.fsencode(tmp_path / "out") + b"/" + name)).exists()
 
 
 @pytest.mark.slow
@@ -423,6 +506,12 @@ def test_every_file_system_of_beam_will_do(photos, ripple, memory, tmp_path, cal
         ({"content": "nowhere/"}, "must name pictures, shards of them or a folder.*nothing"),
         ({"content": "odd://b/x"}, "Unable to get filesystem"),
         ({"output": "photos"}, "must be another folder than that of the photographs"),
+        ({"output": "link"}, "must be another folder than that of the photographs"),
+        ({"output": "bad.png"}, "must be a folder"),
+        ({"output": ""}, "must not be empty"),
+        ({"content": ""}, "must not be empty"),
+        ({"content": b"\xe9"}, "must be in UTF-8"),
+        ({"options": ["--runner=None of Beam's"]}, "Unexpected pipeline runner"),
         ({"style": "wav"}, "Did you mean 'wave'"),
         ({"style": []}, "must name a style or a painting"),
         ({"style": "photos/0.png", "recipe": "default"}, "must be 'instant' or the path"),
@@ -438,6 +527,9 @@ def test_pipeline_says_what_is_wrong_before_the_work(
     Path("sub").mkdir()
     shutil.copy("photos/0.png", "sub/0.png")
     Path("bad.png").write_bytes(b"no")
+    Path("link").symlink_to("photos")
+    if isinstance(change.get("content"), bytes):
+        change = {"content": os.fsdecode(change["content"])}
     given = {"content": "photos", "style": "wave", "output": "out"} | change
     with pytest.raises((ValueError, OSError), match=message):
         tfstyle.batch.pipeline(**given)
@@ -457,6 +549,14 @@ def test_an_output_holds_paintings_of_one_way(photos, ripple, tmp_path, tiny_sty
         tfstyle.batch.pipeline(photos, [ripple, str(other)], out, strength=0.5)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"size": null}'])
+def test_settings_that_are_damaged_are_told(photos, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tfstyle.json").write_text(text)
+    with pytest.raises(ValueError, match="must tell how the pictures beside it were painted"):
+        tfstyle.batch.pipeline(photos, "wave", tmp_path / "out")
+
+
 def test_a_painting_that_was_replaced_is_told(photos, tmp_path):
     painting = tmp_path / "night.png"
     noise(48, 40, seed=1).save(painting)
@@ -474,13 +574,17 @@ def test_a_painting_that_was_replaced_is_told(photos, tmp_path):
             ["photos", "--style", "wave", "-o", "out", "--stlye", "x"],
             "runner take no --stlye",
         ),
+        (["photos", "--style", "wave", "-o", "out", "more"], "come first, all of it.*'more'"),
+        (["a", "-o", "o", "--style", "wave", "--streaming=1", "more"], "all of it.*'more'"),
+        (["empty", "--style", "wave", "-o", "out"], "a folder with some. Received: empty"),
     ],
 )
 def test_command_says_what_is_wrong_in_a_line(photos, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(photos.parent)
+    Path("empty").mkdir()
     assert main(["batch", *arguments]) == 2
     said = capsys.readouterr().err
-    assert message in said
+    assert re.search(message, said)
     assert said.count("\n") == 1
 
 
@@ -500,6 +604,50 @@ def test_a_run_on_this_machine_tells_how_far_it_is(photos, ripple, tmp_path, mon
     assert main([*arguments, "--task-size", "1"]) == 0
     told = capsys.readouterr().err.splitlines()
     assert any(re.fullmatch(r"[1-7]/7  [\d.]+ pictures/s  \d:\d\d left", line) for line in told)
+
+
+@pytest.fixture
+def told(monkeypatch, capsys):
+    """Call `_tell` for a moment; return what it told."""
+    monkeypatch.setattr(command, "TICK_S", 0.01)
+    monkeypatch.setattr(command, "Line", functools.partial(command.Line, every_s=0))
+
+    def tell(*args):
+        ended = threading.Event()
+        threading.Timer(0.3, ended.set).start()
+        command._tell(*args, ended)
+        return {*capsys.readouterr().err.splitlines()}
+
+    return tell
+
+
+def test_progress_counts_what_is_to_be_painted_now(photos, tmp_path, told):
+    part = tmp_path / "out" / "manifest" / "0.jsonl"
+    part.parent.mkdir(parents=True)
+    sources = [photos / "0.png", photos / "0.png", photos / "removed.png"]
+    part.write_text("".join(f'{{"in": "{path}", "out": "{path.name}"}}\n' for path in sources))
+    assert told([str(photos)], str(tmp_path / "out"), 1) == {"1/7"}
+    (photos / "more.tar").touch()  # of nobody knows how many
+    assert told([str(photos)], str(tmp_path / "out"), 1) == {"2/?"}
+
+
+def test_progress_says_nothing_where_it_cannot_look(photos, tmp_path, told):
+    assert told([str(tmp_path / "nowhere")], str(tmp_path / "out"), 1) == {"0/1"}
+    (tmp_path / "list.txt").write_bytes(b"\xff")
+    assert told([str(tmp_path / "list.txt")], str(tmp_path / "out"), 1) == set()
+    part = tmp_path / "out" / "manifest" / "0.jsonl"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"{")
+    assert told([str(photos)], str(tmp_path / "out"), 1) == set()
+
+
+def test_progress_does_not_outlive_a_run(photos, tmp_path, monkeypatch):
+    never = threading.Event()
+    monkeypatch.setattr(command, "TICK_S", 0.01)
+    monkeypatch.setattr(places, "find", lambda *args: never.wait())  # a listing that hangs
+    with command._progress([str(photos)], str(tmp_path / "out"), 1):
+        pass
+    never.set()
 
 
 def test_batch_config_checks_its_fields():

@@ -58,8 +58,8 @@ def pipeline(
     Args:
         content: A photograph; a folder, searched with all folders in it; a pattern such as
             "gs://bucket/photos/**.jpg"; a tar archive or TFRecord file of photographs, not
-            compressed; a `.txt` file of such paths, one a line; or a list of these. On any file
-            system that Beam knows.
+            compressed; a `.txt` file with the path of such a file in each line; or a list of these.
+            On any file system that Beam knows.
         style: A trained style, by its name or `.keras` file, or a painting; or several: a list, a
             folder of paintings, a pattern. Each photograph is then painted in each style.
         output: Folder for the paintings, which keep the names that the photographs have in their
@@ -90,20 +90,20 @@ def pipeline(
     output = places.absolute(output)
     content = [places.absolute(place) for place in as_list_of_pictures(content)]
     for place in content:
-        if place == output:
+        if places.is_same(place, output):
             raise ValueError(
                 "`output` must be another folder than that of the photographs, or the next run "
                 f"would paint the paintings. Received: '{output}'."
             )
         places.check_exists(place)
     looks, several = looks_of(style, config.recipe)
-    _settle(output, looks, several, config)
     networks = sorted({look.network for look in looks})
 
     if not isinstance(options, PipelineOptions):
         options = PipelineOptions(list(options or ("--runner", LOCAL)))
-    result = Painting(options=options)
+    result = Painting(options=options)  # which checks them, before anything is written
     result.looks = len(looks)
+    _settle(output, looks, several, config)
     photos = (
         result
         | "Content" >> beam.Create(content)
@@ -112,7 +112,7 @@ def pipeline(
         | "Unpack" >> beam.ParDo(Unpack()).with_outputs(LEFT_OUT, main="photos")
     )
     jobs = photos.photos | "Jobs" >> beam.ParDo(
-        MakeJobs([look.name for look in looks], several, bool(config.shards))
+        MakeJobs([look.name for look in looks], several, output, bool(config.shards))
     ).with_outputs(LEFT_OUT, main="jobs")
     missing = (
         {"jobs": jobs.jobs, "done": _done(result, output)}
@@ -184,11 +184,13 @@ class MakeJobs(beam.DoFn):
     Args:
         looks: List of names of styles.
         several: Whether paintings go to a folder for each style.
+        output: Path of the output.
         in_shards: Whether they go to shards, where a name may have one dot alone.
     """
 
-    def __init__(self, looks, several, in_shards):
-        self._looks, self._several, self._in_shards = looks, several, in_shards
+    def __init__(self, looks, several, output, in_shards):
+        self._looks, self._several = looks, several
+        self._output, self._in_shards = output, in_shards
 
     def process(self, photo):
         name = PurePosixPath(photo.name)
@@ -203,7 +205,11 @@ class MakeJobs(beam.DoFn):
             name = name.with_name(name.stem.replace(".", "_") + name.suffix)
         for look in self._looks:
             out = f"{look}/{name}" if self._several else str(name)
-            yield out, Job(out, photo, look)
+            if places.is_same(f"{self._output}/{out}", photo.path):
+                error = "Its painting would replace it. Choose another output."
+                yield TaggedOutput(LEFT_OUT, left_out(source, error, out))
+            else:
+                yield out, Job(out, photo, look)
 
 
 class Missing(beam.DoFn):
@@ -248,26 +254,37 @@ def _done(pipeline, output):
     files = pipeline | "Output" >> beam.Create([output]) | "List" >> beam.FlatMap(places.list_files)
     records = (
         files
-        | "Manifest" >> beam.Filter(_is_manifest)
+        | "Manifest" >> beam.Filter(is_manifest)
         | "Spread manifest" >> beam.Reshuffle()
-        | "Records" >> beam.FlatMap(_records, output)
+        | "Records" >> beam.FlatMap(records_in, output)
     )
     files = files | "Files" >> beam.Map(lambda file: (file, True))
     joined = {"files": files, "records": records} | "Join done" >> beam.CoGroupByKey()
     return joined | "Existing" >> beam.ParDo(Existing(output))
 
 
-def _is_manifest(file):
+def is_manifest(file):
     """Tell whether a file is a part of the manifest, and whole."""
     folder, _, name = file.rpartition("/")
-    return folder == MANIFEST and not is_temporary(name)
+    return folder == MANIFEST and name.endswith(".jsonl") and not is_temporary(name)
 
 
-def _records(file, output):
-    """Yield the records of a part of the manifest, keyed by the file that a picture is in."""
-    for line in places.read_file(f"{output}/{file}").splitlines():
-        record = json.loads(line)
-        yield record.get("shard", record["out"]), record
+def records_in(file, output):
+    """Yield the records of a part of the manifest, keyed by the file that a picture is in.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    path = f"{output}/{file}"
+    for line in places.read_file(path).splitlines():
+        try:
+            record = json.loads(line)
+            key = record.get("shard", record["out"])
+        except (ValueError, AttributeError, KeyError) as error:
+            raise ValueError(
+                f"'{path}' is damaged. Remove it, and its pictures are painted again."
+            ) from error
+        yield key, record
 
 
 def _share(job, total):
@@ -297,19 +314,35 @@ def _write_dead_letters(letters, path):
     Metrics.counter("tfstyle", "left_out").inc(len(letters))
 
 
+def _known(path):
+    """Return what an earlier run noted of its settings."""
+    try:
+        known = json.loads(places.read_file(path))
+    except ValueError:
+        known = None
+    if isinstance(known, dict) and isinstance(known.get("styles"), dict):
+        return known
+    raise ValueError(
+        f"'{path}' must tell how the pictures beside it were painted. Received: something else. "
+        "Choose another output, or remove that file if all were painted in this way."
+    )
+
+
 def _settle(output, looks, several, config):
     """Check that what an output holds was painted in the same way, and note the way there.
 
     Raises:
-        ValueError: If it was not.
+        ValueError: If it was not, or the note there is damaged.
+        OSError: If the output cannot be written to.
     """
+    places.check_output(output)
     way = {"folder_for_each_style": several, **vars(config)}
     for field in ("task_size", "recipe"):
         del way[field]
     styles = {look.name: look.checksum for look in looks}
     path = f"{output}/{SETTINGS}"
     if FileSystems.exists(path):
-        known = json.loads(places.read_file(path))
+        known = _known(path)
         other = [name for name in way if known.get(name) != way[name]]
         other += [
             name for name in styles if known["styles"].get(name, styles[name]) != styles[name]

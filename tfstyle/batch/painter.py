@@ -1,5 +1,6 @@
 """What workers do: paint the photographs of a task, and write them so that none is done twice."""
 
+import errno
 import hashlib
 import itertools
 import json
@@ -25,6 +26,9 @@ from tfstyle.pictures.shards import tar_of, tfrecord_of
 MANIFEST = "manifest"  # folder in the output: a file for each task that is done
 LEFT_OUT = "left_out"  # tag of what could not be done
 SHARD = "painted-"  # how shards' names begin
+
+# Names that no picture can have: too long, or a file and a folder at once.
+IMPOSSIBLE = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 TOO_LARGE = "There is not enough memory to paint it. Give a `size`, or workers more memory."
 
@@ -205,8 +209,16 @@ class Write(beam.DoFn):
             shard = f"{SHARD}{painted.task[:16]}.{self._shards}"
             files = {shard: self._whole(files, records)}
             records = [record | {"shard": shard} for record in records]
+        impossible = {}
         for name, content in files.items():
-            places.write_file(f"{self._output}/{name}", content)
+            try:
+                places.write_file(f"{self._output}/{name}", content)
+            except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in IMPOSSIBLE:
+                    raise
+                impossible[name] = error
+        lost = [record for record in records if record["out"] in impossible]
+        records = [record for record in records if record["out"] not in impossible]
         if records:
             lines = "".join(json.dumps(record) + "\n" for record in records)
             places.write_file(
@@ -215,6 +227,8 @@ class Write(beam.DoFn):
         Metrics.counter("tfstyle", "painted").inc(len(records))
         Metrics.counter("tfstyle", "busy_ms").inc(round(1000 * (time.monotonic() - begun)))
         yield from painted.left_out
+        for record in lost:
+            yield left_out(record["in"], impossible[record["out"]], record["out"])
 
     def _whole(self, files, records):
         if self._shards == "tfrecord":

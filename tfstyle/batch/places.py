@@ -13,7 +13,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfstyle.pictures import PHOTO_SUFFIXES, choose_photos, find_photos
-from tfstyle.pictures.files import PREFIX, refuse_special
+from tfstyle.pictures.files import PREFIX, check_folder_writable, is_same_file, refuse_special
 from tfstyle.pictures.files import write as write_local
 from tfstyle.pictures.shards import SHARD_SUFFIXES, in_tar, in_tfrecord, picture_in
 
@@ -47,9 +47,18 @@ def is_local(path):
 
 
 def absolute(path):
-    """Return a path as text that other processes find, too."""
+    """Return a path as text that other processes find, too.
+
+    Raises:
+        ValueError: If it is empty, or cannot be written down in UTF-8.
+    """
     path = os.fspath(path)
-    return os.path.abspath(os.path.expanduser(path)) if is_local(path) else path.rstrip("/")
+    if not path:
+        raise ValueError("A path must not be empty. This folder is '.'. Received: ''.")
+    path = os.path.abspath(os.path.expanduser(path)) if is_local(path) else path.rstrip("/")
+    if not _is_utf8(path):
+        raise ValueError(f"A path must be in UTF-8. Received: {path!r}. Rename it.")
+    return path
 
 
 def find(place, without=None):
@@ -59,10 +68,12 @@ def find(place, without=None):
         place: A photograph, a shard, a list of such, a folder with some, or a pattern, as
             `absolute` returns it.
         without: Path of a folder to pass over.
+
+    Raises:
+        ValueError: If a list is not text.
     """
     if place.endswith(LIST):
-        lines = read_file(place).decode().splitlines()
-        for path in map(absolute, filter(None, map(str.strip, lines))):
+        for path in map(absolute, filter(None, map(str.strip, _lines(place)))):
             yield Photo(path, re.sub(r"^\w+://|^/+", "", path), path, _length(path))
     elif is_local(place) and os.path.isdir(place):
         found = find_photos(place, without)
@@ -85,6 +96,15 @@ def find(place, without=None):
         yield Photo(place, posixpath.basename(place), place, _length(place))
 
 
+def _lines(path):
+    try:
+        return read_file(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"A list of photographs must be text in UTF-8. Received: '{path}'."
+        ) from error
+
+
 def is_shard(photo):
     """Tell whether what `find` found holds photographs."""
     return PurePosixPath(photo.path).suffix.lower() in SHARD_SUFFIXES
@@ -102,7 +122,7 @@ def unpack(shard):
                 if choose_photos([name]).photos:
                     yield Photo(f"{shard.source}#{name}", name, shard.path, length, begin)
             return
-        size = shard.length or FileSystems.match([shard.path])[0].metadata_list[0].size_in_bytes
+        size = shard.length or _size(shard.path)
         for number, (begin, length) in enumerate(in_tfrecord(file, size, shard.source)):
             file.seek(begin)
             try:
@@ -138,12 +158,27 @@ def check_exists(place, argument="content"):
         )
 
 
+def check_output(folder):
+    """Check that files can be written to a folder of this machine; of others writing will tell.
+
+    Raises:
+        OSError: If they cannot.
+    """
+    if is_local(folder):
+        check_folder_writable(folder)
+
+
 def list_files(folder):
-    """Yield the paths of all files in a folder, relative to it; none if there is no such folder."""
+    """Yield the paths of all files in a folder, relative to it; none if there is no such folder.
+
+    Names that are not UTF-8, which Beam cannot write down, are passed over: none of ours are.
+    """
     if is_local(folder):
         for here, _, names in os.walk(folder):
             for name in names:
-                yield os.path.relpath(os.path.join(here, name), folder).replace(os.sep, "/")
+                path = os.path.relpath(os.path.join(here, name), folder).replace(os.sep, "/")
+                if _is_utf8(path):
+                    yield path
         return
     for found in FileSystems.match([f"{folder}/**"])[0].metadata_list:
         yield found.path[len(folder) + 1 :]
@@ -151,8 +186,6 @@ def list_files(folder):
 
 def read_file(path):
     """Return the bytes of a file, as they are."""
-    if is_local(path):
-        refuse_special(path)  # which would be waited for
     with _open(path) as file:
         return file.read()
 
@@ -193,7 +226,18 @@ def local_copy(path):
     return copy
 
 
+def _is_utf8(name):
+    return name.encode("utf-8", "ignore").decode() == name
+
+
+def is_same(path, other):
+    """Tell whether two paths lead to one file or folder."""
+    return path == other or (is_local(path) and is_local(other) and is_same_file(path, other))
+
+
 def _open(path):
+    if is_local(path):
+        refuse_special(path)  # which would be waited for
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
@@ -207,6 +251,13 @@ def _pattern(place):
     if is_local(place) or PurePosixPath(place).suffix.lower() in known:
         return None
     return f"{place}/**"
+
+
+def _size(path):
+    """Return the bytes of a file."""
+    if is_local(path):  # whose name may have brackets in it, a pattern to Beam
+        return os.path.getsize(path)
+    return FileSystems.match([path])[0].metadata_list[0].size_in_bytes
 
 
 def _length(path):
