@@ -12,6 +12,16 @@ PIXELS = {
 }
 
 
+class _Within(keras.constraints.Constraint):
+    """Keep a weight within bounds, arrays that broadcast."""
+
+    def __init__(self, low, high):
+        self._bounds = low, high
+
+    def __call__(self, weight):
+        return ops.clip(weight, *self._bounds)
+
+
 @keras.saving.register_keras_serializable("tfstyle")
 class Canvas(keras.layers.Layer):
     """A stylizer whose only weight is the picture itself.
@@ -48,7 +58,7 @@ class Canvas(keras.layers.Layer):
         self.picture = self.add_weight(
             shape=(1, height, width, 3),
             initializer="zeros",
-            constraint=(lambda weight: ops.clip(weight, *self.bounds)) if clip else None,
+            constraint=_Within(*self.bounds) if clip else None,
             name="picture",
         )
         self.built = True
