@@ -10,6 +10,7 @@ from tfstyle.networks import (
     PIXELS,
     Canvas,
     Convolution,
+    CrispNet,
     InstanceNormalization,
     LeanNet,
     ResidualBlock,
@@ -490,3 +491,21 @@ def test_keras_exports_a_network_before_its_first_call(num_styles, tmp_path):
     given = (image, np.float32([[0, 1]]))[:num_styles]
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     np.testing.assert_allclose(loaded.serve(*given), network(*given), atol=1e-5)
+
+
+def test_a_network_of_fewer_blocks_starts_from_one_of_more():
+    deep, shallow = CrispNet(0.25, 5), CrispNet(0.25, 3)
+    shallow.start_from(deep)
+    kept = [*deep.stages[:2], deep.stages[2], deep.stages[4], deep.stages[6], *deep.stages[-2:]]
+    for mine, theirs in zip(shallow.stages, kept, strict=True):
+        for weight, expected in zip(mine.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(CrispNet, (0.5, 1)), (CrispNet, (0.25, 1, 2)), (CrispNet, (0.25, 0)), (LeanNet, (0.25, 3))],
+)
+def test_a_network_starts_from_none_of_another_shape(kind, shape):
+    with pytest.raises(ValueError, match=r"weight|shape|shorter"):
+        CrispNet(0.25, 1).start_from(kind(*shape))

@@ -96,6 +96,10 @@ class AnyNet(CrispNet):
         """Return the codes `(batch, num_styles)` of paintings, as `StyleEncoder` takes them."""
         return self.encoder(paintings)
 
+    def start_from(self, network):
+        super().start_from(network)
+        self.encoder.set_weights(network.encoder.get_weights())
+
     def point(self, style_weights=None):
         """Return a code as a float32 array `(1, num_styles)`.
 

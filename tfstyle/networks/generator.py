@@ -116,6 +116,28 @@ class Generator(keras.Model):
             new.assign(value if value.shape == new.shape else value[index : index + 1])
         return copy
 
+    def start_from(self, network):
+        """Take over the weights of a network.
+
+        Args:
+            network: Of the same class, width and number of styles. Where it has more residual
+                blocks, as many are taken at even distances: each only adds to what it is given.
+
+        Raises:
+            ValueError: If it has another shape.
+        """
+        mine, blocks = (
+            [stage for stage in each.stages if isinstance(stage, ResidualBlock)]
+            for each in (self, network)
+        )
+        if not 0 < len(mine) < len(blocks):
+            self.set_weights(network.get_weights())
+            return
+        kept = [blocks[round(place)] for place in np.linspace(0, len(blocks) - 1, len(mine))]
+        stages = [stage for stage in network.stages if stage in kept or stage not in blocks]
+        for new, old in zip(self.stages, stages, strict=True):
+            new.set_weights(old.get_weights())
+
     def point(self, style_weights=None):
         """Return the point of style that weights of the network's styles stand for.
 

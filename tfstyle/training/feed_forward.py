@@ -76,9 +76,9 @@ def train(
         config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.
         about: For each style a line on painter, work and licence, kept in the network's `card`;
             of one style also the line itself.
-        init: Path of a network of the same shape to start from; or of a network of any style, or
-            "any" for the one that ships, to start with what it makes of the painting, or of the
-            mean of a collection's codes.
+        init: Path of a network of the same shape, or with more blocks, to start from; or of a
+            network of any style, or "any" for the one that ships, to start with what it makes of
+            the painting, or of the mean of a collection's codes.
         validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
             first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
@@ -242,7 +242,7 @@ def _generator(config, paths, precision, init, gallery):
                 if config.collection:
                     works = examples(gallery.reads, len(gallery), CODE_SIDE)
                 start = Paintings(works, init).network(paths[0].stem)
-            generator.set_weights(start.get_weights())
+            generator.start_from(start)
         except ValueError as error:
             cure = ""
             if isinstance(start, CrispNet) and not isinstance(generator, CrispNet):
