@@ -195,6 +195,7 @@ def test_sheets_show_the_same_points(content):
     np.testing.assert_array_equal(shown, sheet(pictures, 2))
 
 
+@pytest.mark.slow
 def test_a_run_is_not_gone_on_with_other_pictures(content):
     train_digits("digits.keras", content, **TINY)
     np.savez("mnist.npz", x_train=pictures(seed=1))
@@ -202,6 +203,7 @@ def test_a_run_is_not_gone_on_with_other_pictures(content):
         train_digits("digits.keras", content, **TINY)
 
 
+@pytest.mark.slow
 def test_losses_that_are_no_numbers_end_a_run(content):
     with pytest.raises(FloatingPointError, match=r"The losses became .*Lower `learning_rate`"):
         train_digits("digits.keras", content, **TINY, learning_rate=1e30)

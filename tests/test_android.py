@@ -175,6 +175,7 @@ def models(tiny_painter, tmp_path_factory):
 
 @pytest.mark.parametrize("side", [256, 512])
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.slow
 def test_a_phones_steps_paint_what_the_network_paints(models, tiny_painter, side, threads):
     from ai_edge_litert.interpreter import Interpreter
 

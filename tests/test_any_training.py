@@ -170,6 +170,7 @@ def test_batches_pair_photographs_with_paintings(paintings):
 # The model
 
 
+@pytest.mark.slow
 def test_the_model_paints_each_photograph_in_the_style_of_each_painting(tiny_network):
     config = training_with(TINY["config"], **{k: v for k, v in TINY.items() if k != "config"})
     network = AnyNet(0.125, 0, num_styles=8)

@@ -152,6 +152,7 @@ def test_pictures_of_one_size_are_painted_together(photos, ripple, tmp_path, cal
     assert sorted(calls) == [[(24, 32)] * 4, [(24, 40)] * 3]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_left_out_with_name_and_reason(
     photos, ripple, tmp_path, capsys, caplog
 ):
@@ -588,6 +589,7 @@ def test_command_says_what_is_wrong_in_a_line(photos, monkeypatch, capsys, argum
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_command_that_breaks_off_says_so_in_a_line(photos, ripple, tmp_path, monkeypatch, capsys):
     def broken(*args):
         raise RuntimeError("no memory on the GPU")
@@ -597,6 +599,7 @@ def test_command_that_breaks_off_says_so_in_a_line(photos, ripple, tmp_path, mon
     assert "The run broke off: no memory on the GPU" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_on_this_machine_tells_how_far_it_is(photos, ripple, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "TICK_S", 0.01)
     monkeypatch.setattr(command, "Line", functools.partial(command.Line, every_s=0))

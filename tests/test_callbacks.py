@@ -29,6 +29,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 def test_progress_tells_scale_step_losses_speed_and_time_left():
     terminal = Terminal()
     run(callbacks.Progress(terminal))
@@ -65,6 +66,7 @@ def test_progress_adds_lines_where_there_is_no_terminal():
     assert "\r" not in stream.getvalue()
 
 
+@pytest.mark.slow
 def test_preview_writes_the_picture_so_far(tmp_path):
     path = tmp_path / "preview.png"
     result = run(callbacks.Preview(path, every=8), optimizer="adam", scales=(1.0,))
@@ -75,6 +77,7 @@ def test_preview_writes_the_picture_so_far(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+@pytest.mark.slow
 def test_animation_shows_early_steps_more_often(tmp_path, suffix):
     if suffix == ".mp4":
         pytest.importorskip("imageio_ffmpeg", reason="writing .mp4 needs imageio-ffmpeg")
@@ -122,6 +125,7 @@ def test_animation_that_ffmpeg_cuts_short_is_not_kept(tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_record_holds_settings_losses_and_versions(tmp_path):
     record = callbacks.Record()
     run(record)

@@ -114,6 +114,7 @@ def test_signatures_take_one_painting_for_all_or_one_each(network, saved):
         (png(np.zeros((1500, 3000, 3), np.float32)), "over 4000000 pixels"),
     ],
 )
+@pytest.mark.slow
 def test_a_painting_is_judged_by_its_header_as_photographs_are(saved, painting, text):
     signature = tf.saved_model.load(str(saved)).signatures["stylize_bytes"]
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):

@@ -109,6 +109,7 @@ def test_operators_leave_out_what_delegates_do_not_take():
         {"architecture": "lean", "precision": "dynamic", "size": 64},
     ],
 )
+@pytest.mark.slow
 def test_xnnpack_takes_the_whole_file_in_one_piece(fields, written):
     interpreter = Interpreter(str(written(**fields)))
     weights = {"style_weights": np.eye(1, 2, dtype=np.float32)} if "names" in fields else {}
@@ -117,6 +118,7 @@ def test_xnnpack_takes_the_whole_file_in_one_piece(fields, written):
     assert names.count("DELEGATE") == 1
 
 
+@pytest.mark.slow
 def test_an_operator_that_phones_do_not_run_is_refused(tiny_painter, tmp_path, monkeypatch):
     monkeypatch.setattr(litert, "OPERATORS", litert.OPERATORS - {"RSQRT"})
     with pytest.raises(ValueError, match=r"operators that phones do not run: \{'RSQRT'\}"):
@@ -153,6 +155,7 @@ def test_file_for_any_size_opens_as_javas_interpreter_opens_it(written):
     assert list(image["shape_signature"]) == [1, -1, -1, 3]
 
 
+@pytest.mark.slow
 def test_painter_refuses_a_size_that_the_file_does_not_take(written):
     painter = LiteRTPainter(written(size="32x48"))
     assert painter.size == (32, 48)
@@ -177,6 +180,7 @@ def test_size_must_suit_the_network(tiny_painter, tmp_path):
 # Styles
 
 
+@pytest.mark.slow
 def test_one_style_of_several_is_frozen_in(written, tiny_painter):
     names = ("calm", "storm")
     painter = LiteRTPainter(written(names=names, style="storm", size=64))
@@ -244,6 +248,7 @@ def test_files_that_are_not_ours_are_refused(written, tmp_path):
 # Writing
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_good_enough_leaves_the_old_one(tiny_painter, tmp_path):
     def refuse(path):
         assert LiteRTPainter(path)(picture()).shape == (64, 64, 3)

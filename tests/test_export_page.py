@@ -32,6 +32,7 @@ def catalog_of(html):
     return json.loads(re.search(r'id="catalog">(.*?)</script>', html)[1])
 
 
+@pytest.mark.slow
 def test_a_folder_holds_all_that_it_names(tiny_zoo, tmp_path):
     reports = publish_page(["ripple", "calm", "storm"], tmp_path / "page")
     assert [report.export for report in reports] == [
@@ -141,6 +142,7 @@ def test_a_network_in_a_page_can_be_told_what_to_normalize_by(tiny_painter, tmp_
     assert np.abs(as_another["stylized"] - by_itself["stylized"]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_what_paints_otherwise_is_not_written(tiny_zoo, tmp_path, monkeypatch):
     monkeypatch.setattr("tfstyle.export.report.TOLERANCES", {"float16": (0.0, 0.0)})
     monkeypatch.setattr(parity, "TOLERANCES", {"float16": (0.0, 0.0)})

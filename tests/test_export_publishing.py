@@ -74,6 +74,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_publish_writes_a_saved_model_and_its_report(tmp_path):
     (path,) = written = publish("ripple", tmp_path / "models" / "ripple")
     assert path == tmp_path / "models" / "ripple" / "1"
@@ -85,6 +86,7 @@ def test_publish_writes_a_saved_model_and_its_report(tmp_path):
 
 
 @pytest.mark.usefixtures("unverified")
+@pytest.mark.slow
 def test_publish_writes_a_litert_file_and_its_report(tmp_path):
     config = ExportConfig(format="litert", precision="float16", size=32)
     publish("ripple", tmp_path / "a.tflite", config)

@@ -106,6 +106,7 @@ def test_saved_model_paints_as_the_network(architecture, saved, tiny_painter, tm
     np.testing.assert_allclose(painter(given[0]), network(given[:1])[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_model_of_a_mixed_network_is_float32_throughout(tiny_painter, tmp_path):
     network = tiny_painter()
     mixed = type(network).from_config(network.get_config() | {"dtype": "mixed_bfloat16"})
@@ -137,6 +138,7 @@ def test_saved_model_runs_in_a_session_as_in_tensorflow_serving(saved, tiny_pain
     np.testing.assert_allclose(stylized, tiny_painter()(images()), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_model_is_callable_and_trainable(loaded, tiny_painter):
     network = tiny_painter()
     assert len(loaded.trainable_variables) == len(loaded.variables) == len(network.weights)
@@ -292,6 +294,7 @@ def test_size_checks_come_before_all_convolutions(saved):
 # Styles
 
 
+@pytest.mark.slow
 def test_one_style_of_several_is_frozen_in(tiny_painter, tmp_path):
     network = tiny_painter(names=("calm", "storm"))
     painter = SavedModelPainter(write_saved_model(network, tmp_path, ExportConfig(style="storm")))

@@ -328,6 +328,7 @@ def test_extractor_agrees_with_plain_keras_on_vgg(vgg, data, pooling):
 
 
 @pytest.mark.vgg
+@pytest.mark.slow
 def test_vgg_has_the_mean_activations_of_imagenet_training(vgg, data):
     expected = {
         "block1_conv1": 21,

@@ -114,6 +114,7 @@ def test_a_logit_judges_a_patch():
     assert not np.allclose(after[:, -1], before[:, -1])
 
 
+@pytest.mark.slow
 def test_normalized_kernels_have_a_spectral_norm_of_one():
     critic = PatchCritic(FILTERS)
     for stage in critic.stages:

@@ -138,6 +138,7 @@ def test_our_export_paints_as_the_style_it_came_from(size, ripple):
         assert_alike(result, tfstyle.stylize(photo, "ripple", size=40))
 
 
+@pytest.mark.slow
 def test_our_export_of_several_styles_takes_their_weights(photo, tiny_painter, tmp_path):
     network = tiny_painter(names=("calm", "storm"))
     write_saved_model(network, tmp_path, ExportConfig(all_styles=True))

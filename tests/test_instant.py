@@ -119,6 +119,7 @@ def test_the_network_of_any_style_alone_is_no_style(pictures, tmp_path, capsys):
     assert "'any' paints after a painting. Received: none. Give the pa" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_tfstyle_stylize_paints_a_folder_in_the_style_of_a_painting(pictures, tmp_path, capsys):
     photos, painting = tmp_path / "photos", tmp_path / "red.png"
     photos.mkdir()
@@ -133,6 +134,7 @@ def test_tfstyle_stylize_paints_a_folder_in_the_style_of_a_painting(pictures, tm
             np.testing.assert_allclose(np.asarray(painted, float), expected, atol=1)
 
 
+@pytest.mark.slow
 def test_tfstyle_stylize_instant_blends_paintings(pictures, tmp_path):
     files = [tmp_path / f"{name}.png" for name in ("photo", "red", "blue")]
     for picture, file in zip(pictures, files, strict=True):
@@ -159,6 +161,7 @@ def test_a_gif_is_painted_in_the_style_of_a_painting(pictures, tmp_path):
     assert first[..., 0].mean() > first[..., 2].mean()
 
 
+@pytest.mark.slow
 def test_a_network_of_one_painting_paints_as_the_network_of_any(pictures):
     photo, red, _ = pictures
     image = np.float32(photo)[None] / 255
@@ -180,6 +183,7 @@ def test_tfstyle_exports_a_painting_and_verifies_it(pictures, tmp_path, capsys):
     assert main(["verify", output, "--network", painting]) == 0
 
 
+@pytest.mark.slow
 def test_recipe_may_be_another_network_of_any_style(pictures, tmp_path, capsys):
     photo, red, _ = pictures
     own = AnyNet(0.25, 1, card={"styles": [{"name": "any", "about": ""}]})

@@ -107,6 +107,7 @@ def test_fit_on_one_picture_lowers_the_loss_of_a_canvas(model):
     assert history["loss"][-1] < 0.7 * history["loss"][0]
 
 
+@pytest.mark.slow
 def test_fit_teaches_a_network_on_a_dataset(extractor):
     network = two_layers()
     model = StyleContentModel(network, extractor, terms_of(RECIPE))
@@ -122,6 +123,7 @@ def test_fit_teaches_a_network_on_a_dataset(extractor):
     assert not extractor.trainable_variables
 
 
+@pytest.mark.slow
 def test_fit_reports_the_latest_step_not_a_mean(model):
     seen = []
 
@@ -205,6 +207,7 @@ def test_evaluate_averages_over_pictures(model):
     np.testing.assert_allclose(mean, (2 * two + one) / 3, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_metrics_given_to_compile_compare_with_the_photographs(model):
     content = pictures(2)
     model.compile(keras.optimizers.SGD(0.0), metrics=[keras.metrics.MeanSquaredError()])
@@ -215,6 +218,7 @@ def test_metrics_given_to_compile_compare_with_the_photographs(model):
     np.testing.assert_allclose(seen["mean_squared_error"], error, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_model_checkpoint_keeps_weights_to_go_on_from(model, tmp_path):
     model.compile(keras.optimizers.Adam(0.02))
     path = tmp_path / "best.weights.h5"

@@ -11,7 +11,7 @@ from tfstyle.optimize.picture import optimize_image
 
 pytestmark = pytest.mark.usefixtures("fake_vgg")
 
-SLOW = {"crowsonkb": pytest.mark.slow}  # five sizes, and square roots of matrices
+QUICK = ("default", "tutorial")
 SMALL = {"steps": 12, "size": 40, "scales": (1.0,), "precision": "float32"}
 
 
@@ -43,7 +43,7 @@ class Watch(keras.callbacks.Callback):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=SLOW.get(name, ())) for name in RECIPES],
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in RECIPES],
 )
 def test_every_recipe_paints(name):
     watch = Watch()
@@ -57,7 +57,7 @@ def test_every_recipe_paints(name):
     assert len(watch.losses) == 3 * len(recipe.scales)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adam", marks=pytest.mark.slow), "lbfgs"])
 def test_a_run_lowers_the_loss_and_repeats_exactly(optimizer):
     recipe = recipe_with(**SMALL, optimizer=optimizer, start="noise")
     runs = [Watch(), Watch()]
@@ -71,6 +71,7 @@ def test_a_run_lowers_the_loss_and_repeats_exactly(optimizer):
     assert np.abs(first - other).max() > 0.01
 
 
+@pytest.mark.slow
 def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
     from tfstyle.losses import terms_of
     from tfstyle.model import StyleContentModel
@@ -114,7 +115,7 @@ def test_scales_are_passed_coarse_to_fine():
     assert result.shape == (32, 40, 3)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adam", marks=pytest.mark.slow), "lbfgs"])
 def test_stop_training_keeps_the_picture_so_far(optimizer):
     watch = Watch(stop_at=4)
     recipe = recipe_with(**(SMALL | {"scales": (0.5, 1.0)}), optimizer=optimizer)
@@ -125,6 +126,7 @@ def test_stop_training_keeps_the_picture_so_far(optimizer):
     assert np.isfinite(result).all()
 
 
+@pytest.mark.slow
 def test_start_from_takes_the_place_of_the_recipes_start():
     recipe = recipe_with(**(SMALL | {"steps": 1}), optimizer="adam", learning_rate=1e-6)
     start = picture(16, 20, seed=5)
@@ -180,6 +182,7 @@ def test_tutorial_reaches_the_losses_of_an_independent_implementation(data, vgg,
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.slow
 def test_a_run_leaves_nothing_in_tensorflows_registry_of_gradients(optimizer):
     from tensorflow.python.framework.ops import gradient_registry
 

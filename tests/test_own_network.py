@@ -82,6 +82,7 @@ def test_it_is_trained_saved_and_painted_with(own, tmp_path):
     np.testing.assert_allclose(np.asarray(result) / 255, expected, atol=1 / 255)
 
 
+@pytest.mark.slow
 def test_pieces_cannot_be_told_from_the_whole(own):
     keras.utils.set_random_seed(0)
     network, image = own(), picture(96, 160)

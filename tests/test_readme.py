@@ -83,6 +83,7 @@ def blocks(page, language):
         pytest.param("docs/keras.md", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_python_blocks_run(page):
     names, found = {}, blocks(ROOT / page, "python")
     assert found

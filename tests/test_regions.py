@@ -118,6 +118,7 @@ def test_regions_are_refused_where_another_term_looks_at_paintings():
 
 
 @pytest.mark.usefixtures("tiny_zoo")
+@pytest.mark.slow
 def test_in_one_pass_each_style_is_where_its_mask_says(files):
     styles, masks = ["one.png", "ripple"], ["left.png", "right.png"]
     both = np.asarray(tfstyle.stylize("photo.png", styles, masks=masks))

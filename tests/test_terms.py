@@ -58,7 +58,7 @@ def written_out(config, extractor, grams, photographs, stylized):
 
 
 LATER = {"any", "crowsonkb"}  # those with terms that there were none of before
-QUICK = {"default", "tutorial"}
+QUICK = {"default"}
 SHARED = {name: config for name, config in {**RECIPES, **TRAININGS}.items() if name not in LATER}
 
 

@@ -342,6 +342,7 @@ def test_a_second_training_is_refused_while_the_first_lives():
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_a_full_disk_at_a_checkpoint_is_named(monkeypatch):
     def savez(*args, **arrays):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -55,11 +55,13 @@ def test_stylize_takes_photograph_and_painting_in_any_form(photo, painting):
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_stylize_with_size_none_keeps_the_photographs_size(photo, painting):
     assert tfstyle.stylize(photo, painting, **(FAST | {"size": None})).size == (48, 36)
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_stylize_takes_one_callback_and_one_term_alone(photo, painting):
     losses = []
     watch = keras.callbacks.LambdaCallback(
@@ -71,6 +73,7 @@ def test_stylize_takes_one_callback_and_one_term_alone(photo, painting):
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_stylize_puts_transparency_back(painting):
     photo = Image.effect_noise((40, 30), 80).convert("RGBA")
     mask = Image.linear_gradient("L").resize((40, 30))
@@ -98,6 +101,7 @@ def test_stylize_mixes_paintings_by_weight(photo, painting):
 
 
 @pytest.mark.usefixtures("fake_vgg")
+@pytest.mark.slow
 def test_color_content_keeps_the_photographs_chroma(painting):
     photo = np.full((32, 40, 3), (0.5, 0.45, 0.4), np.float32)
     photo[8:20, 10:30] = (0.4, 0.5, 0.45)
@@ -140,6 +144,7 @@ def test_default_starts_from_what_the_network_of_any_style_paints(photo, paintin
     assert given.tobytes() == to_pil(resize(read_image(photo).rgb, 40)).tobytes()
 
 
+@pytest.mark.slow
 def test_without_the_loss_networks_weights_default_paints_in_one_pass(
     photo, painting, monkeypatch, caplog
 ):

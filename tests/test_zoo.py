@@ -192,6 +192,7 @@ def test_load_gives_a_network_of_ones_own(tiny_zoo):
         tfstyle.load("monet")
 
 
+@pytest.mark.slow
 def test_keras_loads_our_networks_once_tfstyle_is_imported():
     code = (
         "import keras, tfstyle, sys; network = keras.saving.load_model(sys.argv[1]); "
