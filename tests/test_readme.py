@@ -77,11 +77,7 @@ def blocks(page, language):
 
 
 @pytest.mark.parametrize(
-    "page",
-    [
-        *("README.md", "docs/painting.md", "docs/adversaries.md"),
-        pytest.param("docs/keras.md", marks=pytest.mark.slow),
-    ],
+    "page", ["README.md", "docs/painting.md", "docs/keras.md", "docs/adversaries.md"]
 )
 @pytest.mark.slow
 def test_python_blocks_run(page):
