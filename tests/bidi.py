@@ -7,6 +7,8 @@ import re
 import subprocess
 import time
 
+import pytest
+
 PREFERENCES = {
     "app.normandy.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
@@ -48,7 +50,12 @@ class Tab:
         self.socket, self.numbers, self.events = socket, itertools.count(1), []
         self.call("session.new", capabilities={})
         self.context = self.call("browsingContext.getTree")["contexts"][0]["context"]
-        self.call("session.subscribe", events=["log.entryAdded", "browsingContext.downloadEnd"])
+        try:
+            self.call("session.subscribe", events=["log.entryAdded", "browsingContext.downloadEnd"])
+        except RuntimeError as error:
+            if "not a valid event name" not in str(error):
+                raise
+            pytest.skip("this Firefox does not tell of downloads over BiDi; newer ones do")
         behavior = {"type": "allowed", "destinationFolder": str(folder)}
         self.call("browser.setDownloadBehavior", downloadBehavior=behavior)
 
