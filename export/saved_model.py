@@ -24,16 +24,17 @@ from tfstyle.pictures.files import (
 def write_saved_model(network, folder, config=None, *, check=None):
     """Write a network as the next version in a folder that TensorFlow Serving watches.
 
-    The signature `serving_default` takes `image`, float32 `(batch, height, width, 3)`, RGB in [0,
-    1], and returns `stylized`, of the same shape and range. `stylize_bytes` takes `image_bytes`, a
-    string tensor `(batch,)` of JPEG, PNG or WebP files (TensorFlow 2.18 reads no WebP), of any
-    sizes, and returns `stylized_bytes`, JPEG or PNG files; what is transparent is put on white, and
-    what EXIF says of turning is not looked at. Refused by their headers, before they are decoded:
-    animated WebP, JPEGs of over 1000 scans, other kinds of files, and pictures of too many pixels.
-    Where the network keeps several styles, both take `style_weights`, float32 `(batch, number of
-    styles)`, too; a network of any style takes `painting`, pictures as `image` is, and
-    `painting_bytes`, one for all or one each. The object itself can be called with the image (and
-    style weights; default: the first style); that of any style as Magenta's on TensorFlow Hub,
+    The signature `serving_default` takes `image`, float32 `(batch, height, width, 3)`, RGB in
+    [0, 1], and returns `stylized`, of the same shape and range. `stylize_bytes` takes
+    `image_bytes`, a string tensor `(batch,)` of JPEG, PNG or WebP files, of any sizes (TensorFlow
+    2.18 reads no WebP), and returns `stylized_bytes`, JPEG or PNG files; what is transparent is put
+    on white, and what EXIF says of turning is not looked at. Refused by their headers, before they
+    are decoded: animated WebP, JPEGs of over 1000 scans, other kinds of files, and pictures of too
+    many pixels. Where the network keeps several styles, both take `style_weights`, float32
+    `(batch, number of styles)`, too; a network of any style takes `painting`, pictures as `image`
+    is, and `painting_bytes`, one for all or one each. The object itself can be called with the
+    image (and style weights; default: the first style); that of any style as Magenta's on
+    TensorFlow Hub,
     `module(photographs, paintings)[0]`.
 
     Args:
