@@ -148,32 +148,30 @@ class _Painting(StreamingResponse):
 
     def end(self, reason):
         self.gone.set()
-        self.say(error=reason)
-        self.put(None)
+        self.say(error=reason, last=True)
 
     async def read(self):
-        while (line := await self.lines.get()) is not None:
+        last = False
+        while not last:
+            line, last = await self.lines.get()
             yield line
 
-    def say(self, **line):
-        self.put(json.dumps(line) + "\n")
-
-    def put(self, line):
+    def say(self, last=False, **line):
+        item = json.dumps(line) + "\n", last
         with contextlib.suppress(RuntimeError):  # the loop is closed when the server has ended
-            self.loop.call_soon_threadsafe(self.lines.put_nowait, line)
+            self.loop.call_soon_threadsafe(self.lines.put_nowait, item)
 
     def paint(self, pictures, size):
         try:
             picture = _optimize(pictures, size, self.say, self.gone)
-            self.say(share=1, picture=_encoded(picture, "PNG"))
+            line = {"share": 1, "picture": _encoded(picture, "PNG")}
         except (ValueError, OSError, ArithmeticError) as error:
-            self.say(error=str(error))
+            line = {"error": str(error)}
         except Exception:
             log.exception("a picture could not be painted")
-            self.say(error="It could not be painted. The terminal says why.")
-        finally:
-            self.busy.release()
-            self.put(None)
+            line = {"error": "It could not be painted. The terminal says why."}
+        self.busy.release()
+        self.say(**line, last=True)
 
 
 def _optimize(pictures, size, say, gone):
