@@ -222,7 +222,7 @@ def full_disk(monkeypatch):
     return fill
 
 
-@pytest.fixture(params=["eager", "graph"])
+@pytest.fixture(params=["eager", pytest.param("graph", marks=pytest.mark.slow)])
 def call(request):
     """Call a function of tensors: eagerly, then in a graph that knows no size but the last."""
 

@@ -182,6 +182,7 @@ def test_pipes_and_shards_of_nothing_are_left_out(photos, ripple, tmp_path):
     assert all("a pipe" in reason for reason in letters.values())
 
 
+@pytest.mark.slow
 def test_a_name_that_no_picture_can_have_is_left_out(photos, ripple, tmp_path):
     out = tmp_path / "out"
     (out / "0.png").mkdir(parents=True)
@@ -212,7 +213,7 @@ def test_a_full_disk_ends_the_run_in_a_line(photos, ripple, tmp_path, monkeypatc
     assert not (tmp_path / "out" / "manifest").exists()
 
 
-@pytest.mark.parametrize("output", ["photos", "elsewhere"])
+@pytest.mark.parametrize("output", ["photos", pytest.param("elsewhere", marks=pytest.mark.slow)])
 def test_a_painting_never_replaces_its_photograph(photos, ripple, tmp_path, output):
     before = (photos / "0.png").read_bytes()
     (tmp_path / "elsewhere").mkdir()
@@ -222,6 +223,7 @@ def test_a_painting_never_replaces_its_photograph(photos, ripple, tmp_path, outp
     assert (photos / "0.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_list_may_have_a_mark_of_its_encoding(photos, ripple, tmp_path):
     names = tmp_path / "list.txt"
     names.write_bytes(f"\ufeff{photos}/0.png\r\n".encode())
@@ -357,7 +359,8 @@ def test_many_paintings_are_looked_at_once_each(photos, tmp_path, monkeypatch):
     assert run(photos, paintings, tmp_path / "out")[:3] == (7, 0, 14)
 
 
-@pytest.mark.parametrize("kind", ["tar", pytest.param("tfrecord", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tar", "tfrecord"])
 def test_shards_hold_each_picture_once(photos, ripple, tmp_path, kind):
     out = tmp_path / "out"
     shutil.copy(photos / "0.png", photos / "a.b.png")

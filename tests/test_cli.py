@@ -252,7 +252,10 @@ def tiny_hub(monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        "painting.png --size 16 --steps 1 --scales 1 --precision float32",
+        pytest.param(
+            "painting.png --size 16 --steps 1 --scales 1 --precision float32",
+            marks=pytest.mark.slow,
+        ),
         "ripple",
         "painting.png --model model",
     ],

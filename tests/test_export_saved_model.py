@@ -94,7 +94,7 @@ def test_signatures_name_their_tensors(loaded):
     assert set(loaded.signatures) == {"serving_default", "stylize_bytes"}
 
 
-@pytest.mark.parametrize("architecture", ["lean", "full"])
+@pytest.mark.parametrize("architecture", ["lean", pytest.param("full", marks=pytest.mark.slow)])
 def test_saved_model_paints_as_the_network(architecture, saved, tiny_painter, tmp_path):
     network = tiny_painter(architecture)
     path = saved if architecture == "lean" else write_saved_model(network, tmp_path)

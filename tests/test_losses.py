@@ -12,6 +12,8 @@ from tfstyle.losses import (
     TV_NORMS,
     content_loss,
     gram_matrix,
+    octave_noise,
+    stability_loss,
     style_loss,
     total_variation,
 )
@@ -311,3 +313,23 @@ def test_losses_list_the_norms_where_one_is_unknown(loss, norms):
 def test_gram_matrix_needs_four_axes(shape):
     with pytest.raises(ValueError, match=r"axes \(batch, height, width, channels\)\. .*shape=\("):
         gram_matrix(keras.ops.ones(shape))
+
+
+def test_octave_noise_is_of_pixels_and_of_blocks_and_the_same_each_time(call):
+    found = call(lambda x: octave_noise(ops.shape(x), 0.1, (1, 4)), np.zeros((2, 30, 41, 3)))
+    assert found.shape == (2, 30, 41, 3)
+    np.testing.assert_allclose(np.var(found), 2 * 0.1**2, rtol=0.15)
+    again = octave_noise((2, 30, 41, 3), 0.1, (1, 4))
+    np.testing.assert_array_equal(found, again)
+    blocks = octave_noise((2, 30, 41, 3), 0.1, (4,))
+    np.testing.assert_array_equal(blocks[:, 4:8, 40:], np.repeat(blocks[:, 4:5, 40:], 4, 1))
+    neighbors = np.corrcoef(np.ravel(blocks[0, ::4, 3:39]), np.ravel(blocks[0, ::4, 4:40]))[0, 1]
+    assert 0.6 < neighbors < 0.85  # three of four are of the same block
+
+
+def test_stability_loss_is_the_change_beside_the_noise(call):
+    before, after = noise(2, 6, 7, 3, scale=0.1) + 0.5, noise(2, 6, 7, 3, seed=1) + 0.5
+    change = np.clip(after, 0, 1) - before
+    got = call(stability_loss, before, after, noise(2, 6, 7, 3, seed=2, scale=0.1))
+    expected = np.mean(change**2) / np.mean(noise(2, 6, 7, 3, seed=2, scale=0.1) ** 2)
+    np.testing.assert_allclose(got, expected, rtol=1e-4)

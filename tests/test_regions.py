@@ -148,6 +148,7 @@ def test_by_optimization_a_region_has_its_painting_and_the_rest_stays(files, rec
     assert np.abs(picture - np.asarray(other, int))[:, 24:].mean() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake_vgg", "tiny_zoo")
 def test_the_command_takes_masks(files, capsys):
     end = ["-o", "out.png", "--masks", "left.png"]

@@ -17,7 +17,8 @@ from tfstyle.losses import (
     total_variation,
 )
 from tfstyle.model import StyleContentModel
-from tfstyle.networks import Canvas, FeatureExtractor
+from tfstyle.networks import AnyNet, Canvas, FeatureExtractor, LeanNet
+from tfstyle.training.any_style import AnyStyleModel
 
 
 def pictures(count=1, height=40, width=36, seed=0):
@@ -157,6 +158,35 @@ def test_a_style_term_of_ones_own_remembers_what_it_wants(tiny_network):
     losses = model.losses_of(pictures(seed=1), None)  # no term looks at the photograph
     assert set(losses) == {"energy", "loss"}
     assert float(losses["loss"]) > 0
+
+
+class Repainted(Term):
+    """Tell how far a picture is from what is painted of the same photographs once more."""
+
+    def __call__(self, seen, target):
+        return ops.mean((seen.paint(seen.photographs) - seen.pictures) ** 2)
+
+
+@pytest.mark.parametrize("kind", ["one style", "several", "any"])
+def test_a_term_may_let_the_network_paint_once_more(tiny_network, kind):
+    extractor, terms = FeatureExtractor(tiny_network, []), [Repainted("repainted")]
+    photographs, paintings = pictures(2), pictures(3, 48, 44, seed=1)
+    if kind == "any":
+        model, batch = AnyStyleModel(AnyNet(0.1, 0), extractor, terms), (photographs, paintings)
+    elif kind == "several":
+        model = StyleContentModel(LeanNet(0.1, 0, num_styles=2), extractor, terms)
+        batch = photographs, np.float32([[0.3, 0.7], [1, 0]])
+    else:
+        model, batch = StyleContentModel(LeanNet(0.1, 0), extractor, terms), photographs
+    assert float(model.losses_of(model(batch), batch)["repainted"]) < 1e-9
+
+
+def test_noise_is_painted_over_where_that_is_asked_for(tiny_network):
+    terms = terms_of(training_with(stability_weight=0.5))
+    (term,) = (term for term in terms if term.name == "stability")
+    model = StyleContentModel(lambda x, training: 3 * x, FeatureExtractor(tiny_network, []), [term])
+    photographs = 0.15 + 0.01 * pictures(2)  # of which nothing is cut off
+    assert float(model.losses_of(3 * photographs, photographs)["loss"]) == pytest.approx(4.5, 1e-4)
 
 
 def test_term_layers_are_names_of_equal_weight_or_weighed():

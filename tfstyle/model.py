@@ -109,7 +109,9 @@ class StyleContentModel(keras.Model):
         return {term.name: term.summary(features) for term in self.terms if term.against == "style"}
 
     def call(self, content, training=None):
-        images, style_weights = _unpack(content)
+        return self._paint(*_unpack(content), training=training)
+
+    def _paint(self, images, style_weights=None, training=None):
         if style_weights is None:
             return self.stylizer(images, training=training)
         return self.stylizer(images, style_weights, training=training)
@@ -126,15 +128,15 @@ class StyleContentModel(keras.Model):
         styles = self.style_targets
         if styles is None and any(term.against == "style" for term in self.terms):
             raise ValueError("The model has no style to teach. Call `set_style` first.")
-        if style_weights is not None:
+        if styles is not None and style_weights is not None:
             styles = keras.tree.map_structure(
                 lambda each: ops.einsum("bn,n...->b...", style_weights, each), styles
             )
-        return self._compare(stylized, images, styles)
+        return self._compare(stylized, images, styles, style_weights)
 
-    def _compare(self, stylized, images, styles, **others):
-        """Return the losses by name of pictures painted from `images`, held against `styles`; what
-        terms see besides are `others`."""
+    def _compare(self, stylized, images, styles, style_weights=None, **others):
+        """Return the losses by name of pictures painted from `images` by `style_weights`, held
+        against `styles`; what terms see besides are `others`."""
         features = self.extractor(stylized, layers=self._layers_of())
         if self.content_targets is None:
             # Apart from the stylized pictures: not as deep, and no gradient.
@@ -142,7 +144,13 @@ class StyleContentModel(keras.Model):
             targets = self.extractor(images, layers=layers) if layers else {}
         else:
             images, targets = self.photographs, self.content_targets
-        seen = Seen(pictures=stylized, photographs=images, features=features, **others)
+        seen = Seen(
+            pictures=stylized,
+            photographs=images,
+            features=features,
+            paint=lambda photographs: self._paint(photographs, style_weights),
+            **others,
+        )
         return self._sum(seen, targets, styles)
 
     def _sum(self, seen, content_targets, style_targets):

@@ -45,6 +45,10 @@ class TrainConfig(Losses):
     code_weight: float = 0.0
     """Of a network of any style: weight of the codes' mean square."""
 
+    stability_weight: float = 0.0
+    """Weight of how much noise in a photograph changes its painting, see
+    `tfstyle.losses.stability_loss`: higher gives calmer flat areas and steadier films."""
+
     collection: bool = False
     """Whether the style is a folder of one painter's works, whose hand is learned: what each
     photograph is held against is drawn from them in every step."""

@@ -1,5 +1,6 @@
 """Losses of a picture, as pure functions of features: one equation each, float32 throughout."""
 
+import keras
 from keras import ops
 
 from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS, relative_square
@@ -158,6 +159,59 @@ def grid_variation(image, period=4, window=32):
     means = ops.mean(ops.reshape(means, (-1, cells, period * 3)), 1)
     means = ops.reshape(means, (-1, period, width, period, 3))
     return ops.mean((means - ops.mean(means, (1, 3), keepdims=True)) ** 2)
+
+
+def octave_noise(shape, deviation=0.015, cells=(1, 2, 4, 8)):
+    """Return noise as photographs have it: of pixels, as a camera's, and of blocks, as a JPEG's.
+
+    Args:
+        shape: Of the noise, `(batch, height, width, channels)`.
+        deviation: Standard deviation of the noise of each size, of pixels in [0, 1].
+        cells: Sides in pixels of the squares in which a noise is the same.
+
+    Returns:
+        Float32 tensor, the same each time: Gaussian noises of all sizes, summed.
+
+    Example:
+
+    >>> octave_noise((2, 20, 30, 3)).shape
+    TensorShape([2, 20, 30, 3])
+    """
+    batch, height, width, channels = shape
+    total = 0.0
+    for seed, cell in enumerate(cells):
+        grid = (batch, -(-height // cell), -(-width // cell), channels)
+        noise = keras.random.normal(grid, stddev=deviation, dtype="float32", seed=seed)
+        noise = ops.repeat(ops.repeat(noise, cell, 1), cell, 2)
+        total = total + noise[:, :height, :width]
+    return total
+
+
+def stability_loss(pictures, again, noise):
+    """Measure how much noise in photographs changes what is painted of them.
+
+    What a network makes of noise is alike in all styles: a weave on flat areas, and flicker in
+    films.
+
+    Args:
+        pictures: Float tensor `(batch, height, width, 3)`; what is beyond [0, 1] is cut off.
+        again: What was painted of the same photographs with `noise` added to them.
+        noise: Float tensor of their shape, or with another batch.
+
+    Returns:
+        Float32 scalar: mean square of the change over that of the noise. Of a network that paints
+        photographs as they are it is 1.
+
+    Example:
+
+    >>> x = ops.zeros((1, 2, 2, 3))
+    >>> float(stability_loss(x, x + 0.5, x + 0.25))
+    4.0
+    """
+    change = ops.clip(ops.cast(again, "float32"), 0, 1) - ops.clip(
+        ops.cast(pictures, "float32"), 0, 1
+    )
+    return ops.mean(change**2) / ops.mean(noise**2)
 
 
 def _normed(features, epsilon):

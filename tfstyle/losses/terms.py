@@ -16,6 +16,8 @@ from tfstyle.losses.equations import (
     grid_variation,
     moments_loss,
     normed_content_loss,
+    octave_noise,
+    stability_loss,
     style_loss,
     total_variation,
 )
@@ -36,6 +38,8 @@ class Seen:
     `(batch, height', width', channels)`."""
     grams: dict = field(default_factory=dict)
     """Where Gram matrices were summed piece by piece: those, and their number of positions."""
+    paint: Any = None
+    """Function that paints other photographs of that shape in the same styles."""
     codes: Any = None
     """`Codes`, where a network of any style is trained."""
     judged: Any = None
@@ -312,6 +316,15 @@ class PictureTerm(Term):
         return self.loss(seen.pictures)
 
 
+class StabilityTerm(Term):
+    """What noise changes in photographs changes little in the pictures: `stability_loss` with
+    `octave_noise`. The network paints once more for it."""
+
+    def __call__(self, seen, target):
+        noise = octave_noise(ops.shape(seen.photographs))
+        return stability_loss(seen.pictures, seen.paint(seen.photographs + noise), noise)
+
+
 class IdentityTerm(Term):
     """A photograph painted by its own code is itself: mean squared error of pixels."""
 
@@ -425,6 +438,7 @@ def terms_of(config):
     ]
     if isinstance(config, TrainConfig):
         others += [
+            StabilityTerm("stability", config.stability_weight),
             IdentityTerm("identity", config.identity_weight),
             ContrastTerm("contrast", config.contrast_weight),
             CodeSizeTerm("code_size", config.code_weight),

@@ -45,6 +45,9 @@ class AnyStyleModel(StyleContentModel):
             pictures=pictures,
             photographs=photographs,
             features=self.extractor(pictures, layers=self._layers_of()),
+            paint=lambda others: self.stylizer(
+                _of_each(others, paintings), _for_each(codes.paintings, others)
+            ),
             codes=codes,
         )
         kept = self.extractor(photographs, layers=self._layers_of("content"))
