@@ -11,6 +11,7 @@ from tfstyle.losses import (
     STYLE_NORMS,
     TV_NORMS,
     content_loss,
+    detail_kept,
     gram_matrix,
     octave_noise,
     stability_loss,
@@ -333,3 +334,35 @@ def test_stability_loss_is_the_change_beside_the_noise(call):
     got = call(stability_loss, before, after, noise(2, 6, 7, 3, seed=2, scale=0.1))
     expected = np.mean(change**2) / np.mean(noise(2, 6, 7, 3, seed=2, scale=0.1) ** 2)
     np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+def correlation(painting, photograph):
+    """Mean size of the correlation of brightness in windows of 8 px, every 4 px, weighed by the
+    photograph's deviation."""
+    x, y = (np.float64(p) @ [0.299, 0.587, 0.114] for p in (painting, photograph))
+    found, weights = [], []
+    for top in range(0, x.shape[0] - 7, 4):
+        for left in range(0, x.shape[1] - 7, 4):
+            one, other = (p[top : top + 8, left : left + 8].ravel() for p in (x, y))
+            found.append(abs(np.corrcoef(one, other)[0, 1]))
+            weights.append(other.std())
+    return np.average(found, weights=weights)
+
+
+def test_detail_kept_is_the_correlation_of_brightness_in_windows(call):
+    photo = np.random.default_rng(0).random((1, 38, 33, 3), np.float32)
+    painting = 0.5 * photo + 0.5 * np.random.default_rng(1).random(photo.shape, np.float32)
+    got = call(lambda x, y: detail_kept(x, y, scales=1), painting, photo)
+    assert float(got) == pytest.approx(correlation(painting[0], photo[0]), abs=1e-3)
+    halves = [p[:, :, :32].reshape(1, 19, 2, 16, 2, 3).mean((2, 4)) for p in (painting, photo)]
+    both = (got + detail_kept(*halves, scales=1)) / 2
+    np.testing.assert_allclose(detail_kept(painting, photo, scales=2), both, atol=1e-5)
+
+
+def test_detail_kept_is_all_of_it_inverted_less_blurred_and_little_shuffled():
+    photo = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    blurred = (photo + np.roll(photo, 1, 1) + np.roll(photo, 1, 2)) / 3
+    kept = [float(detail_kept(x, photo)) for x in (1 - photo, blurred, photo[:, ::-1])]
+    assert kept[0] > 0.99 > kept[1] > 0.5 > 0.3 > kept[2]
+    flat = np.full_like(photo, 0.5)
+    assert (float(detail_kept(flat, photo)), float(detail_kept(photo, flat))) == (0, 0)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfstyle.config import training_with
+from tfstyle.losses import detail_kept
 from tfstyle.pictures import to_pil
 from tfstyle.training import watching as training_callbacks
 from tfstyle.training.data import Photos
@@ -152,21 +153,28 @@ def painted(tiny_painter):
     return SimpleNamespace(stylizer=tiny_painter(names=("calm", "storm")))
 
 
-def test_sheet_shows_photographs_above_their_paintings_in_every_style(run, photos, painted):
+def test_sheet_shows_photographs_above_their_paintings_in_every_style(run, photos, painted, capsys):
     callback = Sheet(run, photos, size=64)
     callback.set_model(painted)
     sheet = callback.paint()
     # Of 48×40 px, and of 200×150 reduced to a short side of 64.
     assert [picture.shape[:2] for picture in callback.pictures] == [(40, 48), (64, 85)]
     assert sheet.size == (48 + 85, 3 * 64)
+    kept = []
     for number, left in ((0, 0), (1, 48)):
         photo = callback.pictures[number]
-        rows = [photo, *(painted.stylizer(photo[None], w[None])[0] for w in np.eye(2, dtype="f4"))]
-        for row, picture in enumerate(rows):
+        rows = [
+            photo[None],
+            *(painted.stylizer(photo[None], w[None]) for w in np.eye(2, dtype="f4")),
+        ]
+        for row, (picture,) in enumerate(rows):
             box = (left, 64 * row, left + photo.shape[1], 64 * row + photo.shape[0])
             shown = np.asarray(sheet.crop(box), int)
             assert np.max(np.abs(shown - np.asarray(to_pil(np.asarray(picture)), int))) <= 1
+        kept += [float(detail_kept(painting, photo[None])) for painting in rows[1:]]
     assert sheet.getpixel((10, 50)) == (255, 255, 255)
+    assert run.validation == {"sheet": {"detail_kept": pytest.approx(np.mean(kept), abs=1e-5)}}
+    assert f"sheet: {np.mean(kept):.3f} of the photographs' detail kept" in capsys.readouterr().err
     assert np.array_equal(np.asarray(Image.open(run.folder / "sheet.png")), np.asarray(sheet))
 
 

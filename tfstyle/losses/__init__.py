@@ -5,6 +5,7 @@ from tfstyle.losses.codes import code_size, contrast_loss
 from tfstyle.losses.distributions import gaussian, quantiles, sorted_loss, wasserstein_loss
 from tfstyle.losses.equations import (
     content_loss,
+    detail_kept,
     grid_variation,
     moments_loss,
     normed_content_loss,
@@ -30,6 +31,7 @@ __all__ = [
     "code_size",
     "content_loss",
     "contrast_loss",
+    "detail_kept",
     "discriminator_loss",
     "gaussian",
     "generator_loss",

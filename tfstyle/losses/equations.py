@@ -161,6 +161,53 @@ def grid_variation(image, period=4, window=32):
     return ops.mean((means - ops.mean(means, (1, 3), keepdims=True)) ** 2)
 
 
+def detail_kept(pictures, photographs, scales=3, window=8):
+    """Measure how much of photographs' detail is still to be seen in their paintings.
+
+    In each window brightness is compared: how far what is bright and dark in the painting goes
+    with what is in the photograph, or against it, as a stroke may. Windows count by how much there
+    is to be seen in them: eyes and letters much, skies little. Of pictures that have nothing to do
+    with one another it is about 0.15.
+
+    Args:
+        pictures: Float tensor `(batch, height, width, 3)`, [0, 1], at least `window` times
+            2^(`scales` - 1) a side.
+        photographs: Float tensor of that shape.
+        scales: At how many sizes of the pictures it is measured, each half the one before.
+        window: Side of a window in pixels.
+
+    Returns:
+        Float32 scalar in [0, 1]: the correlation's size, averaged over windows, sizes and batch.
+
+    Example:
+
+    >>> x = keras.random.uniform((1, 32, 32, 3))
+    >>> round(float(detail_kept(1 - x, x)), 2)
+    1.0
+    """
+    brightness = ops.convert_to_tensor([[0.299], [0.587], [0.114]], "float32")
+    pair = [ops.matmul(ops.cast(x, "float32"), brightness) for x in (pictures, photographs)]
+    kept = 0.0
+    for scale in range(scales):
+        if scale:
+            pair = [_means(x, 2, 2) for x in pair]
+        x, y = pair
+        mean_x, mean_y, xx, yy, xy = (
+            _means(each, window, window // 2) for each in (x, y, x * x, y * y, x * y)
+        )
+        spread_x, spread_y = ops.maximum(xx - mean_x**2, 0), ops.maximum(yy - mean_y**2, 0)
+        both = ops.sqrt((spread_x + 1e-6) * (spread_y + 1e-6))
+        weight = ops.sqrt(spread_y)
+        kept += ops.sum(weight * ops.minimum(abs(xy - mean_x * mean_y) / both, 1)) / (
+            ops.sum(weight) + 1e-6
+        )
+    return kept / scales
+
+
+def _means(x, window, stride):
+    return ops.average_pool(x, window, stride, data_format="channels_last")
+
+
 def octave_noise(shape, deviation=0.015, cells=(1, 2, 4, 8)):
     """Return noise as photographs have it: of pixels, as a camera's, and of blocks, as a JPEG's.
 

@@ -1,7 +1,5 @@
 """Teaching a network of any style, and how it does with paintings that it never saw."""
 
-import sys
-
 import keras
 import numpy as np
 from keras import ops
@@ -84,8 +82,7 @@ class AnySheet(Sheet):
     """
 
     def __init__(self, run, photos, gallery, paintings=4, stream=None):
-        super().__init__(run, photos)
-        self.stream = stream or sys.stderr
+        super().__init__(run, photos, stream=stream)
         self.paintings = {
             kind: examples(reads[:: max(1, len(reads) // (2 * paintings))], paintings, self.size)
             for kind, reads in (("seen", gallery.reads), ("unseen", gallery.unseen))

@@ -140,7 +140,8 @@ class Run(keras.callbacks.Callback):
         step: Steps done.
         phases: For each of the config's sizes, the size and the step it ends at.
         losses: Moving averages of the losses, by name.
-        validation: `{kind of painting: {name: loss}}`, of a network of any style.
+        validation: `{name: figure}` of what is held out, by what it is of: the sheet; of a network
+            of any style, paintings `seen` and `unseen`.
         folder: Folder of what is kept beside the output.
     """
 

@@ -1,6 +1,7 @@
 """What one sees of a training run: progress, a sheet of examples, TensorBoard, a NaN's cause."""
 
 import math
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from tfstyle.losses import detail_kept
 from tfstyle.pictures import read_small, save_image, to_pil
 from tfstyle.progress import Line, clock
 
@@ -129,20 +131,25 @@ class CriticWon(keras.callbacks.Callback):
 class Sheet(keras.callbacks.Callback):
     """Paint a few photographs every few minutes, and at the end: `sheet.png` in the run's folder.
 
+    How much of their detail is kept is printed, and is `run.validation["sheet"]["detail_kept"]`:
+    see `tfstyle.losses.detail_kept`.
+
     Args:
         run: `Run`.
         photos: `Photos`, of which the first `columns` are taken.
         minutes: Time between two sheets.
         size: Short side of each picture in pixels.
         columns: Number of photographs; below each is its painting in every style.
+        stream: Where to print to. Default: standard error.
 
     Raises:
         ValueError: If none of `photos` can be used.
     """
 
-    def __init__(self, run, photos, minutes=5.0, size=256, columns=4):
+    def __init__(self, run, photos, minutes=5.0, size=256, columns=4, stream=None):
         super().__init__()
         self.run, self.minutes, self.size = run, minutes, size
+        self.stream = stream or sys.stderr
         self.pictures = examples(photos.reads, columns, size)
         if not self.pictures:
             raise ValueError(f"No photograph of '{photos.source}' can be used.")
@@ -171,6 +178,15 @@ class Sheet(keras.callbacks.Callback):
     def paint(self):
         """Paint the sheet, save it and return it as a PIL image."""
         rows = self.rows()
+        kept = np.mean(
+            [
+                detail_kept(np.clip(painting, 0, 1)[None], photo[None])
+                for row in rows[1:]
+                for photo, painting in zip(self.pictures, row[-len(self.pictures) :], strict=True)
+            ]
+        )
+        self.run.validation["sheet"] = {"detail_kept": float(kept)}
+        self.stream.write(f"sheet: {kept:.3f} of the photographs' detail kept\n")
         widths = [picture.shape[1] for picture in rows[0]]
         height = max(picture.shape[0] for picture in rows[0])
         sheet = Image.new("RGB", (sum(widths), height * len(rows)), "white")
