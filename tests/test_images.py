@@ -504,6 +504,9 @@ def test_read_image_rejects_small_pictures(tmp_path):
     for source in (path, np.zeros((15, 40)), Image.new("L", (40, 15))):
         with pytest.raises(ValueError, match=r"at least 16 pixels .*, 15 high and 40 wide"):
             read_image(source)
+    for source in (Image.new("RGB", (40, 1)), np.zeros((1, 40, 3))):
+        with pytest.raises(ValueError, match=", 1 high and 40 wide"):
+            read_image(source)
     with pytest.raises(ValueError, match=r"array of shape \(0, 0, 3\), 0 high"):
         read_image(np.zeros((0, 0, 3)))
     read_image(np.zeros((MIN_SIDE, MIN_SIDE)))

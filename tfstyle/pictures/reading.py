@@ -232,7 +232,7 @@ def _to_unit_range(pixels, name):
     """Check an array and make it float32 `(height, width, 1 to 4)` in [0, 1]."""
     if pixels.ndim == 4 and len(pixels) != 1:
         raise ValueError(f"A batch must hold one picture. Received: {name}. Pass one at a time.")
-    if pixels.ndim in (3, 4) and len(pixels) == 1:  # No picture is one pixel high.
+    if len(pixels) == 1 and (pixels.ndim == 4 or (pixels.ndim == 3 and pixels.shape[-1] > 4)):
         pixels = pixels[0]
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
