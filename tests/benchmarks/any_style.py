@@ -4,10 +4,10 @@
     python tests/benchmarks/any_style.py nearest PHOTOS --paintings FOLDER --every 20
     python tests/benchmarks/any_style.py sheet PHOTOS --paintings FOLDER --every 20 -o sheet.png
 
-`losses` prints the content and style loss of the training preset `default`, and what repeats every
-four pixels, in levels; `nearest` how often the
-code of a painted picture lies nearest to that of its own painting. TFSTYLE_VGG19_WEIGHTS names the
-loss network's weights.
+`losses` prints the content and style loss of the training preset `default`, what repeats every four
+pixels, in levels, how much detail is kept, and how much noise in photographs grows (its deviation,
+`tfstyle.losses.stability_loss`); `nearest` how often the code of a painted picture lies nearest to
+that of its own painting. TFSTYLE_VGG19_WEIGHTS names the loss network's weights.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def pictures(paths, every, count, size):
 
 
 def losses(network, photos, paintings, options):
-    from tfstyle.losses import terms_of
+    from tfstyle.losses import detail_kept, octave_noise, stability_loss, terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks import FeatureExtractor, load_network
 
@@ -50,17 +50,23 @@ def losses(network, photos, paintings, options):
         code = network.encode(painting[None])
         values = []
         for photo in photos.values():
-            seen = model.losses_of(network(photo[None], code), photo[None])
-            values.append([float(seen[key]) for key in ("content_loss", "style_loss", "grid")])
+            pair = network(photo[None], code), photo[None]
+            noise = octave_noise(pair[1].shape)
+            noisy = stability_loss(pair[0], network(pair[1] + noise, code), noise)
+            seen = model.losses_of(*pair)
+            found = [float(seen[key]) for key in ("content_loss", "style_loss", "grid")]
+            values.append([*found, float(detail_kept(*pair)), float(noisy)])
         rows.append(np.mean(values, 0))
         print(_row(name, rows[-1]), flush=True)
     print(_row(f"mean of {len(rows)}", np.mean(rows, 0)))
 
 
 def _row(name, values):
-    content, style, grid = values
-    levels = 255 * grid**0.5
-    return f"{name[:30]:<30}  content {content:.3f}  style {style:.3f}  grid {levels:.2f}/255"
+    content, style, grid, detail, noise = values
+    return (
+        f"{name[:30]:<30}  content {content:.3f}  style {style:.3f}  grid {255 * grid**0.5:.2f}/255  "
+        f"detail {detail:.3f}  noise ×{noise**0.5:.2f}"
+    )
 
 
 def nearest(network, photos, paintings, options):

@@ -8,7 +8,7 @@
 `losses`: content and style loss of the default training, for the shipped styles whose paintings lie
 in the folder by the styles' names: of the photographs themselves, of the network's paintings, and
 of 100 and 500 evaluations of the default optimizer on the same losses (of the first `--optimize`
-photographs, which takes long). `grid`: power at periods of 2, 4 and 8 pixels over that of
+photographs, which takes long); and how much detail is kept. `grid`: power at periods of 2, 4 and 8 pixels over that of
 neighboring frequencies, in decibel; under 3 nobody sees it, photographs have about 0.5.
 `flicker`: warping error of a painted film, with and without steadying; optical flow by OpenCV (pip
 install opencv-python-headless).
@@ -85,7 +85,7 @@ def losses(options):
     import dataclasses
 
     from tfstyle.config import Losses, Recipe, training_with
-    from tfstyle.losses import terms_of
+    from tfstyle.losses import detail_kept, terms_of
     from tfstyle.model import StyleContentModel
     from tfstyle.networks.features import FeatureExtractor, load_network
     from tfstyle.optimize.picture import optimize_image
@@ -96,10 +96,12 @@ def losses(options):
     photos = photographs(options)
 
     def mean_losses(model, pictures):
-        values = [
-            model.losses_of(picture[None], photos[name][None]) for name, picture in pictures.items()
-        ]
-        return (float(np.mean([v[key] for v in values])) for key in ("content_loss", "style_loss"))
+        values = []
+        for name, picture in pictures.items():
+            pair = picture[None], photos[name][None]
+            losses = model.losses_of(*pair)
+            values.append((losses["content_loss"], losses["style_loss"], detail_kept(*pair)))
+        return np.mean(values, 0)
 
     for name, style in zoo.styles().items():
         found = sorted(options.paintings.glob(f"{name}.*"))
@@ -125,10 +127,11 @@ def losses(options):
             }
             rows[f"network ({len(few)} photographs)"] = {key: network[key] for key in few}
         for row, pictures in rows.items():
-            content, styled = mean_losses(model, pictures)
+            content, styled, detail = mean_losses(model, pictures)
             total = config.content_weight * content + config.style_weight * styled
             print(
-                f"  {name:<18} {row:<33} content {content:.3f} style {styled:.4f} sum {total:.3f}",
+                f"  {name:<18} {row:<33} content {content:.3f} style {styled:.4f} sum {total:.3f} "
+                f"detail {detail:.3f}",
                 flush=True,
             )
 
