@@ -63,8 +63,9 @@ def losses(network, photos, paintings, options):
 
 def _row(name, values):
     content, style, grid, detail, noise = values
+    levels = 255 * grid**0.5
     return (
-        f"{name[:30]:<30}  content {content:.3f}  style {style:.3f}  grid {255 * grid**0.5:.2f}/255  "
+        f"{name[:30]:<30}  content {content:.3f}  style {style:.3f}  grid {levels:.2f}/255  "
         f"detail {detail:.3f}  noise ×{noise**0.5:.2f}"
     )
 
