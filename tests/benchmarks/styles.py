@@ -9,9 +9,9 @@
 shipped styles whose paintings lie in the folder by the styles' names: of the photographs
 themselves, of the network's paintings, and of 100 and 500 evaluations of the default optimizer on
 the same losses (of the first `--optimize` photographs, which takes long). `grid`: power at periods
-of 2, 4 and 8 pixels over that of neighboring frequencies, in decibel; under 3 nobody sees it, photographs have about 0.5.
-`flicker`: warping error of a painted film, with and without steadying; optical flow by OpenCV (pip
-install opencv-python-headless).
+of 2, 4 and 8 pixels over that of neighboring frequencies, in decibel; under 3 nobody sees it,
+photographs have about 0.5. `flicker`: warping error of a painted film, with and without steadying;
+optical flow by OpenCV (pip install opencv-python-headless).
 """
 
 import argparse
