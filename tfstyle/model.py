@@ -109,7 +109,8 @@ class StyleContentModel(keras.Model):
         return {term.name: term.summary(features) for term in self.terms if term.against == "style"}
 
     def call(self, content, training=None):
-        return self._paint(*_unpack(content), training=training)
+        images, style_weights = _unpack(content)
+        return self._paint(images, style_weights, training)
 
     def _paint(self, images, style_weights=None, training=None):
         if style_weights is None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 from tfstyle.config import PaintConfig
 from tfstyle.painting import zoo
 from tfstyle.painting.instant import style_for
-from tfstyle.painting.sizes import TOGETHER, paint, paint_batch, picture_moments
+from tfstyle.painting.sizes import TOGETHER, paint_after, paint_batch
 from tfstyle.pictures import (
     PictureLike,
     as_list_of_pictures,
@@ -165,13 +165,8 @@ class Painter:
             change = np.abs(frame - self._frame).mean(-1, keepdims=True)
         if change is None or change.mean() > CUT:
             change = self._moments = None
-        self._moments = self._moved_moments(frame)
-        picture = paint(
-            self.network,
-            frame,
-            self.config,
-            style_weights=self.style_weights,
-            moments=self._moments,
+        picture, self._moments = paint_after(
+            self.network, frame, self.config, self.style_weights, self._moments, self.steady
         )
         if change is not None:
             held = self.steady * np.exp(-((_blurred(change) / STILL) ** 2))
@@ -194,16 +189,6 @@ class Painter:
 
     def _sized(self, frame):
         return resize(frame, self.config.size or max(frame.shape[:2]))
-
-    def _moved_moments(self, frame):
-        """Return the network's statistics of a frame, moved on slowly from those before."""
-        found = picture_moments(self.network, frame, self.config, self.style_weights)
-        if self._moments is None:
-            return found
-        return [
-            tuple(new + self.steady * (old - new) for old, new in zip(*pair, strict=True))
-            for pair in zip(self._moments, found, strict=True)
-        ]
 
     def _colored(self, picture, frame):
         return colors.keep_colors(picture, frame) if self.config.color == "content" else picture

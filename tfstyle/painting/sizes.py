@@ -96,11 +96,42 @@ def paint_batch(network, images, config=None, *, style_weights=None, moments=Non
             _in_pieces(network, photo, point, moments or MOMENTS[statistics](network, photo, point))
             for photo, point in zip(photos, each, strict=True)
         ]
-    stylized = [resize(picture, images[0].shape[:2]) for picture in stylized]
-    if share == 1:
-        return stylized
-    share = np.float32(share)
-    return [i + share * (picture - i) for i, picture in zip(images, stylized, strict=True)]
+    return [_laid(picture, share, i) for i, picture in zip(images, stylized, strict=True)]
+
+
+def paint_after(network, image, config, style_weights, before, steady):
+    """Paint a frame of a film with statistics that move on slowly from those of the frames before.
+
+    Args:
+        network, image, config, style_weights: As for `paint`.
+        before: Statistics that the frame before was painted with; None for the first.
+        steady: Share of them that stays.
+
+    Returns:
+        Float32 array of the shape of `image`, in [0, 1], and the statistics.
+    """
+    photo, statistics = _at_stroke_size(image, config)
+    if before is None or statistics != "whole":
+        moments = picture_moments(network, image, config, style_weights)
+        if before is not None:
+            moments = _moved(before, moments, steady)
+        return paint(network, image, config, style_weights=style_weights, moments=moments), moments
+    point, share = _at_strength(network, network.point(style_weights), [image], config)
+    pictures, moments = _moving(network)(photo[None], point, before, np.float32(steady))
+    return _laid(np.asarray(pictures)[0], share, image), moments
+
+
+def _laid(picture, share, image):
+    """Return what was painted, at the size of a photograph, and with some of it."""
+    picture = resize(picture, image.shape[:2])
+    return picture if share == 1 else image + np.float32(share) * (picture - image)
+
+
+def _moved(before, found, steady):
+    return [
+        tuple(new + steady * (old - new) for old, new in zip(*pair, strict=True))
+        for pair in zip(before, found, strict=True)
+    ]
 
 
 def thumbnail(network, style):
@@ -243,6 +274,23 @@ def _finding(network):
         return found
 
     return compiled(find, any_size=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _moving(network):
+    """Return a function that paints pictures and moves each norm's moments on its way, so that one
+    pass is enough."""
+
+    def paint_moving(images, style_weights, before, steady):
+        before, moved = iter(before), []
+
+        def normalize(norm, x):
+            moved.extend(_moved([next(before)], [norm.moments(x)], steady))
+            return norm(x, style_weights, moved[-1])
+
+        return network(images, normalize=normalize), moved
+
+    return compiled(paint_moving, any_size=True)
 
 
 @functools.lru_cache(maxsize=64)
