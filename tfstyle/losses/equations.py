@@ -166,8 +166,8 @@ def detail_kept(pictures, photographs, scales=3, window=8):
 
     In each window brightness is compared: how far what is bright and dark in the painting goes
     with what is in the photograph, or against it, as a stroke may. Windows count by how much there
-    is to be seen in them: eyes and letters much, skies little. Of pictures that have nothing to do
-    with one another it is about 0.15.
+    is to be seen in them: eyes and letters much, skies little. Of noise it is 0.1, of another
+    photograph 0.2 to 0.3.
 
     Args:
         pictures: Float tensor `(batch, height, width, 3)`, [0, 1], at least `window` times
@@ -221,8 +221,8 @@ def octave_noise(shape, deviation=0.015, cells=(1, 2, 4, 8)):
 
     Example:
 
-    >>> octave_noise((2, 20, 30, 3)).shape
-    TensorShape([2, 20, 30, 3])
+    >>> octave_noise((2, 20, 30, 3)).shape == (2, 20, 30, 3)
+    True
     """
     batch, height, width, channels = shape
     total = 0.0
@@ -255,10 +255,8 @@ def stability_loss(pictures, again, noise):
     >>> float(stability_loss(x, x + 0.5, x + 0.25))
     4.0
     """
-    change = ops.clip(ops.cast(again, "float32"), 0, 1) - ops.clip(
-        ops.cast(pictures, "float32"), 0, 1
-    )
-    return ops.mean(change**2) / ops.mean(noise**2)
+    before, after = (ops.clip(ops.cast(x, "float32"), 0, 1) for x in (pictures, again))
+    return ops.mean((after - before) ** 2) / ops.mean(noise**2)
 
 
 def _normed(features, epsilon):
