@@ -187,7 +187,12 @@ class Run(keras.callbacks.Callback):
         self._saved = time.monotonic()
         if not self.writes:
             return
-        state = {"step": self.step, "losses": self.losses, "bad": dict(self.photos.bad)}
+        state = {
+            "step": self.step,
+            "losses": self.losses,
+            "validation": self.validation,
+            "bad": dict(self.photos.bad),
+        }
         # Keras' property `model` fetches the weights where JAX holds them.
         save_state(self.folder, self.model.state, self.identity, state)
         if not self._recorded:
@@ -205,6 +210,7 @@ class Run(keras.callbacks.Callback):
         if state is None:
             return
         self.step, self.losses = state["step"], state["losses"]
+        self.validation = state.get("validation", {})
         self.photos.bad.update(state.get("bad", {}))
 
 
