@@ -192,9 +192,9 @@ def test_card_tells_styles_settings_and_losses(finished):
     settings = {k: value for k, value in card["training"].items() if k not in counts}
     assert card["training"] == settings | counts
     assert TrainConfig.from_json(json.dumps(settings)) == training_with(**LONG)
-    names = {"loss", "content_loss", "style_loss", "total_variation", "grid", "sheet"}
+    names = {"loss", "content_loss", "style_loss", "total_variation", "grid", "detail_kept"}
     assert set(card["losses"]) == names
-    assert 0 < card["losses"]["sheet"]["detail_kept"] < 1
+    assert 0 < card["losses"]["detail_kept"] < 1
     assert card["losses"]["loss"] == pytest.approx(np.mean(losses), rel=1e-3)
     assert card["versions"] == {"tfstyle": __version__, "keras": keras.__version__}
 

@@ -313,6 +313,8 @@ def _identity(config, precision, gallery, paintings, photos, init):
 def _card(config, paths, about, generator, gallery, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
+    validation = dict(run.validation)
+    figures = run.losses | validation.pop("sheet", {}) | validation
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
     styles = [{"name": n, "about": text} for n, text in zip(names, abouts, strict=True)]
     if not isinstance(generator, AnyNet):
@@ -332,8 +334,6 @@ def _card(config, paths, about, generator, gallery, photos, run):
             ),
             "steps_done": run.step,
         },
-        "losses": keras.tree.map_structure(
-            lambda value: float(f"{value:.4g}"), run.losses | run.validation
-        ),
+        "losses": keras.tree.map_structure(lambda value: float(f"{value:.4g}"), figures),
         "versions": {"tfstyle": __version__, "keras": keras.__version__},
     }
