@@ -325,7 +325,7 @@ def kind(request):
     return request.param
 
 
-@pytest.mark.parametrize("size", [(16, 16), (33, 50)])
+@pytest.mark.parametrize("size", [(16, 16), (37, 50), (33, 47)])
 def test_generator_keeps_any_size(call, kind, size):
     network, images = generator(kind), photo(*size, batch=2)
     out = call(network, images)

@@ -67,10 +67,8 @@ def test_exact_statistics_are_those_of_the_whole(tiny_painter, architecture, siz
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize(
-    ("architecture", "size"),
-    [("lean", (64, 65)), ("lean", (16, 128)), ("crisp", (129, 63)), ("full", (131, 203))],
-)
+@pytest.mark.parametrize("size", [(64, 65), (129, 63), (131, 203), (16, 128)])
+@pytest.mark.parametrize("architecture", ["lean", "crisp", "full"])
 def test_paint_in_pieces_with_the_wholes_moments_gives_the_whole(tiny_painter, architecture, size):
     network, image = tiny_painter(architecture), photograph(*size)
     padded = np.pad(image, [*((0, -side % 4) for side in size), (0, 0)], "reflect")
@@ -95,7 +93,7 @@ def test_paint_with_sampled_statistics_has_no_seams(tiny_painter, architecture, 
         assert steps[seams].max() < others.mean() + 4 * others.std()
 
 
-@pytest.mark.parametrize("blocks", [0, 2])
+@pytest.mark.parametrize("blocks", [0, 1, 3])
 @pytest.mark.parametrize("architecture", ["lean", "crisp", "full"])
 def test_reach_is_how_far_a_pixel_matters(architecture, blocks):
     network = GENERATORS[architecture](0.125, blocks)

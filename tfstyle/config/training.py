@@ -47,7 +47,7 @@ class TrainConfig(Losses):
 
     stability_weight: float = 0.0
     """Weight of how much noise in a photograph changes its painting, see
-    `tfstyle.losses.stability_loss`: higher gives calmer flat areas and steadier films."""
+    `tfstyle.losses.stability_loss`: higher gives calmer flat areas."""
 
     collection: bool = False
     """Whether the style is a folder of one painter's works, whose hand is learned: what each

@@ -237,8 +237,7 @@ def octave_noise(shape, deviation=0.015, cells=(1, 2, 4, 8)):
 def stability_loss(pictures, again, noise):
     """Measure how much noise in photographs changes what is painted of them.
 
-    What a network makes of noise is alike in all styles: a weave on flat areas, and flicker in
-    films.
+    What a network of any style makes of noise is alike in many styles: a weave on flat areas.
 
     Args:
         pictures: Float tensor `(batch, height, width, 3)`; what is beyond [0, 1] is cut off.

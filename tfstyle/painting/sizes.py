@@ -114,7 +114,7 @@ def paint_after(network, image, config, style_weights, before, steady):
     if before is None or statistics != "whole":
         moments = picture_moments(network, image, config, style_weights)
         if before is not None:
-            moments = _moved(before, moments, steady)
+            moments = [_moved(*pair, steady) for pair in zip(before, moments, strict=True)]
         return paint(network, image, config, style_weights=style_weights, moments=moments), moments
     point, share = _at_strength(network, network.point(style_weights), [image], config)
     pictures, moments = _moving(network)(photo[None], point, before, np.float32(steady))
@@ -128,10 +128,8 @@ def _laid(picture, share, image):
 
 
 def _moved(before, found, steady):
-    return [
-        tuple(new + steady * (old - new) for old, new in zip(*pair, strict=True))
-        for pair in zip(before, found, strict=True)
-    ]
+    """Return a norm's moments, moved on from those before."""
+    return tuple(new + steady * (old - new) for old, new in zip(before, found, strict=True))
 
 
 def thumbnail(network, style):
@@ -285,7 +283,7 @@ def _moving(network):
         before, moved = iter(before), []
 
         def normalize(norm, x):
-            moved.extend(_moved([next(before)], [norm.moments(x)], steady))
+            moved.append(_moved(next(before), norm.moments(x), steady))
             return norm(x, style_weights, moved[-1])
 
         return network(images, normalize=normalize), moved

@@ -313,10 +313,10 @@ def _identity(config, precision, gallery, paintings, photos, init):
 def _card(config, paths, about, generator, gallery, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
-    validation = dict(run.validation)
-    figures = run.losses | validation.pop("sheet", {}) | validation
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
     styles = [{"name": n, "about": text} for n, text in zip(names, abouts, strict=True)]
+    validation = dict(run.validation)
+    figures = run.losses | validation.pop("sheet", {}) | validation
     if not isinstance(generator, AnyNet):
         styles = [style | {"thumbnail": thumbnail(generator, i)} for i, style in enumerate(styles)]
     return {
