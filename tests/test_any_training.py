@@ -243,14 +243,16 @@ def test_the_sheet_shows_seen_and_unseen_paintings(folder, capsys):
 
 
 @pytest.mark.slow
-def test_a_network_of_one_style_starts_from_that_of_any(folder):
+@pytest.mark.parametrize("names", [["03"], ["03", "05"]])
+@pytest.mark.usefixtures("folder")
+def test_a_network_of_its_own_styles_starts_from_that_of_any(names):
     any_style = AnyNet(0.125, 0, card={"styles": [{"name": "any", "about": ""}]})
     any_style.save("any.keras")
-    painting = "paintings/03.png"
+    paintings = [f"paintings/{name}.png" for name in names]
     settings = TINY | {"config": "default", "architecture": "crisp", "style_size": 64}
     settings.pop("painting_size")
     network = train(
-        painting,
+        paintings,
         "photos",
         "03.keras",
         init="any.keras",
@@ -258,7 +260,7 @@ def test_a_network_of_one_style_starts_from_that_of_any(folder):
     )
     from tfstyle.painting.instant import Paintings
 
-    expected = Paintings(painting, "any.keras").network("03")
+    expected = Paintings(paintings, "any.keras").network(names)
     for mine, theirs in zip(network.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=3e-6)
 

@@ -123,23 +123,23 @@ class AnyNet(CrispNet):
         own = np.asarray(self.encode(images))
         return own + np.float32(strength) * (point - own), min(1.0, 4 * strength)
 
-    def fixed(self, code, card=None):
-        """Return the network of one style that this one is for a code.
+    def fixed(self, codes, card=None):
+        """Return the network of the styles that this one is for some codes.
 
         Args:
-            code: Float array `(1, num_styles)` or `(num_styles,)`.
+            codes: Float array `(styles, num_styles)`.
             card: Its card.
 
         Returns:
             A `CrispNet`, which needs no painting and no encoder.
         """
-        code, settings = self.point(code), self.get_config()
+        settings = self.get_config()
         names = "width blocks dtype".split()
-        settings = {name: settings[name] for name in names} | {"num_styles": 1, "card": card}
-        network = CrispNet(**settings)
+        settings = {name: settings[name] for name in names}
+        network = CrispNet(**settings, num_styles=len(codes), card=card)
         for new, old in zip(network.norms(), self.norms(), strict=True):
-            new.gamma.assign(ops.matmul(code, old.gamma))
-            new.beta.assign(ops.matmul(code, old.beta))
+            new.gamma.assign(ops.matmul(codes, old.gamma))
+            new.beta.assign(ops.matmul(codes, old.beta))
         for new, old in zip(network.convolutions(), self.convolutions(), strict=True):
             new.kernel.assign(old.kernel)
             if old.norm is None:

@@ -60,17 +60,22 @@ class Paintings:
                 f"`style_weights` must be a positive number for each of {len(self._paintings)} "
                 f"paintings. Received: style_weights={weights}."
             )
+        return np.average(self.codes(network), 0, weights)[None].astype(np.float32)
+
+    def codes(self, network):
+        """Return the codes `(paintings, num_styles)`; `network` as for `point`."""
         if self._codes is None:
             codes = [np.asarray(network.encode(painting[None])) for painting in self._paintings]
             self._codes = np.concatenate(codes)
-        return np.average(self._codes, 0, weights)[None].astype(np.float32)
+        return self._codes
 
     def network(self, name, style_weights=None):
-        """Return the network of one style that paints so for good, and needs no painting.
+        """Return the network that paints so for good, and needs no painting.
 
         Args:
-            name: Name of the style.
-            style_weights: As for `point`.
+            name: Name of the style in which the paintings are blended; or a list of names, one for
+                each painting, of as many styles.
+            style_weights: Of the one style, as for `point`.
 
         Returns:
             `tfstyle.networks.CrispNet`, with a card.
@@ -78,9 +83,15 @@ class Paintings:
         from tfstyle.painting.sizes import thumbnail
 
         network = zoo.load(self.path)
-        fixed = network.fixed(self.point(network, style_weights))
-        style = {"name": name, "about": "", "thumbnail": thumbnail(fixed, 0)}
-        fixed.card = {"styles": [style]}
+        blended = isinstance(name, str)
+        codes = self.point(network, style_weights) if blended else self.codes(network)
+        fixed = network.fixed(codes)
+        fixed.card = {
+            "styles": [
+                {"name": each, "about": "", "thumbnail": thumbnail(fixed, index)}
+                for index, each in enumerate([name] if blended else name)
+            ]
+        }
         return fixed
 
 

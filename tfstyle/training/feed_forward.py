@@ -78,7 +78,7 @@ def train(
             of one style also the line itself.
         init: Path of a network of the same shape, or with more blocks, to start from; or of a
             network of any style, or "any" for the one that ships, to start with what it makes of
-            the painting, or of the mean of a collection's codes.
+            each painting, or of the mean of a collection's codes.
         validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
             first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
@@ -238,10 +238,11 @@ def _generator(config, paths, precision, init, gallery):
         try:
             start = load_painter(init)
             if isinstance(start, AnyNet) and config.architecture != "any":
-                works = paths[:1]
+                works, names = paths, [path.stem for path in paths]
                 if config.collection:
                     works = examples(gallery.reads, len(gallery), CODE_SIDE)
-                start = Paintings(works, init).network(paths[0].stem)
+                    names = names[0]
+                start = Paintings(works, init).network(names)
             generator.start_from(start)
         except ValueError as error:
             cure = ""
