@@ -28,13 +28,10 @@ class Train:
     output: Path
     """Network to write, .keras. Checkpoint and sheet lie beside it, in a folder OUTPUT.training."""
     config: str = "default"
-    """Preset whose values the flags below start from: default, any, collection, johnson or
-    stylefusion; or digits, a lesson: a network that makes digits of nothing but chance."""
+    """Preset whose values the flags below start from: default, lean, any, collection, johnson
+    or stylefusion; or digits, a lesson: a network that makes digits of nothing but chance."""
     about: tuple[str, ...] = ()
     """For each painting a line on painter, work and licence, kept in the network."""
-    init: Path | None = None
-    """Network to start from; "any": what the network of any style that ships makes of the
-    painting."""
     validation: str | None = None
     """Photographs for the sheet of examples; where none are named, the first of `content`."""
     devices: int | None = None
@@ -87,7 +84,6 @@ def run(arguments):
         options.output,
         options.settings,
         about=options.about,
-        init=options.init,
         validation=options.validation,
         devices=options.devices,
         checkpoint_minutes=options.checkpoint_minutes,

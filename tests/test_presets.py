@@ -159,7 +159,7 @@ def test_training_with_replaces_the_fields_given_and_no_other():
         (
             "monet",
             ValueError,
-            r"`training` must be one of \('default', 'any', .*: 'monet'\.",
+            r"`training` must be one of \('default', 'lean', .*: 'monet'\.",
         ),
         (7, TypeError, r"`training` must be a name or a TrainConfig\. Received: 7\."),
         (RECIPES["gatys"], TypeError, r"`training` must be a name or a TrainConfig\."),

@@ -4,7 +4,7 @@
     python tests/benchmarks/any_style.py nearest PHOTOS --paintings FOLDER --every 20
     python tests/benchmarks/any_style.py sheet PHOTOS --paintings FOLDER --every 20 -o sheet.png
 
-`losses` prints the content and style loss of the training preset `default`, what repeats every four
+`losses` prints the content and style loss of the training preset `lean`, what repeats every four
 pixels, in levels, how much detail is kept, and how much noise in photographs grows (its deviation,
 `tfstyle.losses.stability_loss`); `nearest` how often the code of a painted picture lies nearest to
 that of its own painting. TFSTYLE_VGG19_WEIGHTS names the loss network's weights.
@@ -41,7 +41,7 @@ def losses(network, photos, paintings, options):
     from tfstyle.model import StyleContentModel
     from tfstyle.networks import FeatureExtractor, load_network
 
-    config = training_with("default")
+    config = training_with("lean")
     extractor = FeatureExtractor(load_network(config.network), config.layers)
     rows = []
     for name, painting in paintings.items():

@@ -4,7 +4,7 @@
 
 For the photographs as they are, and painted by each network: the content loss; the style loss to
 the held-out paintings, their mean and the least; and the style loss of the mean Gram matrices of
-all pictures to those of all paintings. Losses are those of the training preset `default`.
+all pictures to those of all paintings. Losses are those of the training preset `lean`.
 TFSTYLE_VGG19_WEIGHTS names the loss network's weights.
 """
 
@@ -19,7 +19,7 @@ from tfstyle.networks import FeatureExtractor, load_network
 from tfstyle.painting.sizes import load_painter
 from tfstyle.pictures import find_photos, read_image, resize
 
-CONFIG = training_with("default")
+CONFIG = training_with("lean")
 (CONTENT_LAYER,) = CONFIG.content_layers
 
 

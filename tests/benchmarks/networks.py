@@ -73,7 +73,7 @@ def paint(options):
     """Print seconds per picture of each network."""
     import tensorflow as tf
 
-    from tfstyle.networks import LeanNet, TransformNet
+    from tfstyle.networks import CrispNet, LeanNet, TransformNet
 
     try:
         import torch
@@ -83,7 +83,13 @@ def paint(options):
     for size in options.sizes:
         image = np.random.default_rng(0).random((1, size, size, 3), np.float32)
         steps = {}
-        for name, network in {"full": TransformNet(), "lean": LeanNet()}.items():
+        networks = {
+            "full": TransformNet(),
+            "crisp": CrispNet(),
+            "crisp, 5 blocks": CrispNet(blocks=5),
+            "lean": LeanNet(),
+        }
+        for name, network in networks.items():
             call = tf.function(network)
             steps[f"tfstyle, {name}"] = lambda call=call, image=image: call(image).numpy()
         if torch:
@@ -97,7 +103,7 @@ def paint(options):
         medians = measure(steps, options.repeat)
         for name, median in medians.items():
             ratio = medians["tfstyle, full"] / median
-            print(f"  {size}×{size} px  {name:<16} {median:6.3f} s  {ratio:5.2f}× tfstyle's full")
+            print(f"  {size}×{size} px  {name:<24} {median:6.3f} s  {ratio:5.2f}× tfstyle's full")
 
 
 def tfstyle_step(network, config, precision, images, style):
@@ -177,7 +183,7 @@ def data(options):
     from tfstyle.networks.features import fastest_precision, load_network
     from tfstyle.training.data import Photos, batches
 
-    config = training_with("default")
+    config = training_with("lean")
     photos = Photos(options.photos)
 
     def pictures(size):

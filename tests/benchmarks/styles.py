@@ -5,7 +5,7 @@
     python tests/benchmarks/styles.py sheet PHOTOS -o sheet.jpg
     python tests/benchmarks/styles.py flicker FILM [--style wave]
 
-`losses`: content and style loss of the default training, and how much detail is kept, for the
+`losses`: content and style loss of the training `lean`, and how much detail is kept, for the
 shipped styles whose paintings lie in the folder by the styles' names: of the photographs
 themselves, of the network's paintings, and of 100 and 500 evaluations of the default optimizer on
 the same losses (of the first `--optimize` photographs, which takes long). `grid`: power at periods
@@ -91,7 +91,7 @@ def losses(options):
     from tfstyle.networks.features import FeatureExtractor, load_network
     from tfstyle.optimize.picture import optimize_image
 
-    config = training_with("default")
+    config = training_with("lean")
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Losses)}
     extractor = FeatureExtractor(load_network(config.network), config.layers)
     photos = photographs(options)

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/training.py --style wave.jpg --content PHOTOS --validation OTHERS
 
-Trains with the defaults of `tfstyle-train` in a temporary folder and prints, every `--every` steps,
-the minutes spent on training and the losses of crops of the validation photographs. `--steps` and
-`--architecture` are those of `tfstyle-train`.
+Trains as `tfstyle-train` does in a temporary folder and prints, every `--every` steps, the minutes
+spent on training and the losses of crops of the validation photographs. `--config`, `--init` and
+`--steps` are those of `tfstyle-train`.
 """
 
 import argparse
@@ -56,19 +56,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("style", "content", "validation"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--architecture", default="lean")
+    parser.add_argument("--config", default="default")
+    parser.add_argument("--init")
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--every", type=int, default=200)
     options = parser.parse_args()
+    fields = {name: getattr(options, name) for name in ("init", "steps")}
     quality = Quality(Photos(options.validation), options.every)
     with tempfile.TemporaryDirectory() as folder:
         train(
             options.style,
             options.content,
             Path(folder) / "network.keras",
-            steps=options.steps,
-            architecture=options.architecture,
+            options.config,
             callbacks=[quality],
+            **{name: value for name, value in fields.items() if value is not None},
         )
 
 

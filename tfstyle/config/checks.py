@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -46,9 +47,12 @@ def with_fields(config, **fields: Any):
 
 
 def checked(field, value, hint):
-    """Return `value` as the type `hint`, or say why it is none; NumPy's scalars are Python's."""
+    """Return `value` as the type `hint`, or say why it is none; NumPy's scalars are Python's,
+    paths are text."""
     if getattr(value, "shape", None) == ():
         value = value.item()
+    if hint is str and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"`{field}` must be finite. Received: {field}={value}.")
     choices = get_args(hint)

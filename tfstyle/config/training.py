@@ -35,6 +35,11 @@ class TrainConfig(Losses):
     """Factor of the number of channels everywhere."""
     blocks: int | None = None
     """Number of residual blocks. None: the architecture's own."""
+    init: str | None = None
+    """File of a network to start from, of the same shape or with more blocks; or of a network of
+    any style, or "any" for the one that ships: what it makes of each painting, or of the mean of
+    a collection's codes. "auto": "any" where the network has its shape, else as None, from chance.
+    """
 
     identity_weight: float = 0.0
     """Of a network of any style: weight of the error of a photograph that is painted by its own

@@ -417,7 +417,7 @@ def terms_of(config):
     Example:
 
     >>> from tfstyle.config import training_with
-    >>> [term.name for term in terms_of(training_with("default"))]
+    >>> [term.name for term in terms_of(training_with("lean"))]
     ['content_loss', 'style_loss', 'total_variation', 'grid']
     """
     content, style = config.layer_weights("content"), config.layer_weights("style")

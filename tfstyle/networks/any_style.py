@@ -73,13 +73,15 @@ class StyleEncoder(keras.layers.Layer):
 class AnyNet(CrispNet):
     """A network of any style; `Generator` tells arguments and shapes.
 
-    It paints as `CrispNet` does. Its point of style is a code, in which the scales and shifts of
-    all norms are linear: `encode` reads it off a painting.
+    It paints as `CrispNet` does, with five blocks. Its point of style is a code, in which the
+    scales and shifts of all norms are linear: `encode` reads it off a painting.
 
     Source of scales and shifts predicted from a painting: Ghiasi et al. (2017),
     https://arxiv.org/abs/1705.06830. Departs from it: a small encoder of its own, trained along,
     which looks at means and deviations; a lean trunk.
     """
+
+    default_blocks = 5
 
     def __init__(self, width=1.0, blocks=None, num_styles=CODE_SIZE, card=None, **kwargs):
         super().__init__(width, blocks, num_styles, card, **kwargs)

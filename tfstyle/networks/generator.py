@@ -246,11 +246,11 @@ class LeanNet(Generator):
 class CrispNet(Generator):
     """A lean network that keeps edges where they are; `Generator` tells arguments and shapes.
 
-    2×2 pixels are folded into channels, 3×3 to 24 channels, stride 2 to 64, five residual blocks, a
-    doubling to 24 channels, to which the first 24 are added, a doubling with 5×5 to RGB.
+    2×2 pixels are folded into channels, 3×3 to 24 channels, stride 2 to 64, three residual blocks,
+    a doubling to 24 channels, to which the first 24 are added, a doubling with 5×5 to RGB.
     """
 
-    multiple, fold, default_blocks = 4, 2, 5
+    multiple, fold, default_blocks = 4, 2, 3
     leak = 0.02
 
     def trunk(self, x, normalize):

@@ -51,7 +51,6 @@ def train(
     config: str | TrainConfig = "default",
     *,
     about: str | Sequence[str] = (),
-    init: str | os.PathLike | None = None,
     validation: str | os.PathLike | Sequence[str | os.PathLike] | Photos | None = None,
     devices: int | None = None,
     checkpoint_minutes: float = 5.0,
@@ -76,9 +75,6 @@ def train(
         config: Name of a preset in `tfstyle.TRAININGS`, or a `tfstyle.TrainConfig`.
         about: For each style a line on painter, work and licence, kept in the network's `card`;
             of one style also the line itself.
-        init: Path of a network of the same shape, or with more blocks, to start from; or of a
-            network of any style, or "any" for the one that ships, to start with what it makes of
-            each painting, or of the mean of a collection's codes.
         validation: Photographs for the sheet of examples, in the forms of `content`. Default: the
             first ones of `content`.
         devices: Number of GPUs (or logical CPUs) to share batches among. Default: one. Where the
@@ -109,7 +105,7 @@ def train(
     ```
     """
     config = training_with(config, **fields)
-    output = check_output_path(output, (".keras",), inputs=[init])
+    output = check_output_path(output, (".keras",), inputs=[config.init])
     for folder in filter(None, (output.with_suffix(".training"), log_dir)):
         check_folder_writable(folder)
     styles = [style] if isinstance(style, (str, os.PathLike)) else style
@@ -155,10 +151,10 @@ def train(
 
         with strategy.scope() if strategy else contextlib.nullcontext():
             keras.utils.set_random_seed(config.seed)
-            generator = _generator(config, paths, precision, init, gallery)
+            generator = _generator(config, paths, precision, gallery)
             replicas = strategy.num_replicas_in_sync if strategy else 1
             model = _model(config, network, generator, precision, paintings, replicas)
-        identity = _identity(config, precision, gallery, paintings, photos, init)
+        identity = _identity(config, precision, gallery, paintings, photos)
         run = Run(model, seen, config, output, identity, checkpoint_minutes)
         run.restore()
         watchers = [
@@ -225,34 +221,44 @@ def _gallery(paths, config):
     return gallery
 
 
-def _generator(config, paths, precision, init, gallery):
+def _generator(config, paths, precision, gallery):
     shape = {"width": config.width, "blocks": config.blocks, "dtype": precision}
     if config.architecture != "any":
         shape["num_styles"] = len(paths)
     generator = GENERATORS[config.architecture](**shape)
-    if init is not None:
-        init = zoo.ANY if str(init) == "any" else Path(init).expanduser()
-        if not init.is_file():
-            raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
-        start = None
-        try:
-            start = load_painter(init)
-            if isinstance(start, AnyNet) and config.architecture != "any":
-                works, names = paths, [path.stem for path in paths]
-                if config.collection:
-                    works = examples(gallery.reads, len(gallery), CODE_SIDE)
-                    names = names[0]
-                start = Paintings(works, init).network(names)
-            generator.start_from(start)
-        except ValueError as error:
-            cure = ""
-            if isinstance(start, CrispNet) and not isinstance(generator, CrispNet):
-                cure = " Choose architecture='crisp', which it has."
-            raise ValueError(
-                f"`init` must be a network of the same architecture, width, blocks and number of "
-                f"styles. Received: '{init}' ({error}).{cure}"
-            ) from error
+    init = config.init
+    if init == "auto":
+        init = "any" if _may_start_from_any(generator) else None
+    if init is None:
+        return generator
+    init = zoo.ANY if init == "any" else Path(init).expanduser()
+    if not init.is_file():
+        raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
+    start = None
+    try:
+        start = load_painter(init)
+        if isinstance(start, AnyNet) and config.architecture != "any":
+            works, names = paths, [path.stem for path in paths]
+            if config.collection:
+                works = examples(gallery.reads, len(gallery), CODE_SIDE)
+                names = names[0]
+            start = Paintings(works, init).network(names)
+        generator.start_from(start)
+    except ValueError as error:
+        cure = ""
+        if isinstance(start, CrispNet) and not isinstance(generator, CrispNet):
+            cure = " Choose architecture='crisp', which it has."
+        raise ValueError(
+            f"`init` must be a network of the same architecture, width, blocks and number of "
+            f"styles. Received: '{init}' ({error}).{cure}"
+        ) from error
     return generator
+
+
+def _may_start_from_any(generator):
+    """Tell whether a network has the shape of that of any style which ships."""
+    wide = type(generator) is CrispNet and generator.width == 1
+    return wide and 0 < generator.blocks <= AnyNet.default_blocks
 
 
 def _model(config, network, generator, precision, paintings, replicas):
@@ -296,7 +302,7 @@ def _in_float32(generator):
     return result
 
 
-def _identity(config, precision, gallery, paintings, photos, init):
+def _identity(config, precision, gallery, paintings, photos):
     """Return what must be equal for a run to go on, ready for JSON."""
     pixels = hashlib.sha256(b"".join(painting.tobytes() for painting in paintings))
     return (
@@ -306,7 +312,6 @@ def _identity(config, precision, gallery, paintings, photos, init):
             "network_weights": None,  # where they lie is no matter
             "style": pixels.hexdigest()[:16] if paintings else f"{len(gallery)} paintings",
             "content": f"{len(photos)} photographs",
-            "init": init and str(init),
         }
     )
 
@@ -325,6 +330,7 @@ def _card(config, paths, about, generator, gallery, photos, run):
         "training": {
             **json.loads(config.to_json()),
             "network_weights": None,
+            "init": config.init and Path(config.init).name,
             "precision": run.identity["precision"],
             "photographs": len(photos),
             "unusable_photographs": len(photos.bad),
