@@ -88,11 +88,23 @@ def test_lbfgs_returns_the_best_picture_it_saw(tiny_network):
 
 
 @pytest.mark.slow
-def test_lbfgs_paints_the_same_in_little_memory():
+@pytest.mark.parametrize("fields", [{"optimizer": "lbfgs"}, {"average": 0.9}])
+def test_a_picture_is_painted_the_same_in_little_memory(fields):
     given = picture(280, 260), [picture(64, 64, seed=1)]
-    recipe = recipe_with(**(SMALL | {"size": 280, "steps": 3}), optimizer="lbfgs")
-    whole = optimize_image(*given, recipe)
-    in_pieces = optimize_image(*given, recipe_with(recipe, memory_gb=0.1))
+    recipe = recipe_with(**(SMALL | {"size": 280, "steps": 3}) | fields)
+    told = [], []
+    whole, in_pieces = (
+        optimize_image(
+            *given,
+            recipe_with(recipe, memory_gb=memory_gb),
+            callbacks=keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda step, logs, losses=losses: losses.append(logs["loss"])
+            ),
+        )
+        for memory_gb, losses in zip((None, 0.1), told, strict=True)
+    )
+    assert len(told[0]) == 3
+    np.testing.assert_allclose(*told, rtol=1e-4)
     assert np.abs(whole - given[0]).max() > 0.01
     np.testing.assert_allclose(in_pieces, whole, atol=1e-3)
 

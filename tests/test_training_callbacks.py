@@ -262,7 +262,7 @@ def test_tensorboard_has_losses_learning_rate_speed_and_sheet(photos, tmp_path):
         callbacks=[Watch()],
     )
     found = events(tmp_path / "events")
-    losses = {"loss", "content_loss", "style_loss", "total_variation", "grid"}
+    losses = {"loss", "content_loss", "style_loss", "total_variation", "grid", "stability"}
     losses |= {"style_loss/block1_conv1", "style_loss/block2_conv1"}
     scalars = losses | {"learning_rate", "pictures_per_second"}
     assert set(found) == {("scalars", name) for name in scalars} | {("images", "sheet")}

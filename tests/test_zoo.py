@@ -199,7 +199,7 @@ def test_keras_loads_our_networks_once_tfstyle_is_imported():
         "print(type(network).__name__)"
     )
     run = [sys.executable, "-c", code, FOLDER / "wave.keras"]
-    assert subprocess.run(run, capture_output=True, text=True).stdout.strip() == "LeanNet"
+    assert subprocess.run(run, capture_output=True, text=True).stdout.strip() == "CrispNet"
 
 
 def test_a_network_that_makes_digits_is_no_style(tmp_path):

@@ -181,11 +181,15 @@ class StyleContentModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         losses, count = self.losses_of(y_pred, x), ops.shape(self._photographs_of(x))[0]
-        for name, metric in self._means.items():
-            if training:
-                metric.reset_state()
-            metric.update_state(losses[name], None if training else count)
+        self._report(losses, None if training else count)
         return losses["loss"]
+
+    def _report(self, losses, count=None):
+        """Let metrics tell losses: those of a step, or means over batches of `count`."""
+        for name, metric in self._means.items():
+            if count is None:
+                metric.reset_state()
+            metric.update_state(losses[name], count)
 
     @property
     def metrics(self):

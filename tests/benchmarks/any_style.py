@@ -51,7 +51,7 @@ def losses(network, photos, paintings, options):
         values = []
         for photo in photos.values():
             pair = network(photo[None], code), photo[None]
-            noise = octave_noise(pair[1].shape)
+            noise = octave_noise(*pair[1].shape[1:3])
             noisy = stability_loss(pair[0], network(pair[1] + noise, code), noise)
             seen = model.losses_of(*pair)
             found = [float(seen[key]) for key in ("content_loss", "style_loss", "grid")]

@@ -1,9 +1,13 @@
 """Losses of a picture, as pure functions of features: one equation each, float32 throughout."""
 
-import keras
+import functools
+
+import numpy as np
 from keras import ops
 
 from tfstyle.losses.norms import CONTENT_NORMS, STYLE_NORMS, TV_NORMS, relative_square
+
+NOISE_SIDE = 256  # pixels until `octave_noise` repeats
 
 
 def content_loss(features, target, norm="mean"):
@@ -208,29 +212,37 @@ def _means(x, window, stride):
     return ops.average_pool(x, window, stride, data_format="channels_last")
 
 
-def octave_noise(shape, deviation=0.015, cells=(1, 2, 4, 8)):
+def octave_noise(height, width, deviation=0.015, cells=(1, 2, 4, 8)):
     """Return noise as photographs have it: of pixels, as a camera's, and of blocks, as a JPEG's.
 
     Args:
-        shape: Of the noise, `(batch, height, width, channels)`.
+        height: Height in pixels.
+        width: Width in pixels.
         deviation: Standard deviation of the noise of each size, of pixels in [0, 1].
-        cells: Sides in pixels of the squares in which a noise is the same.
+        cells: Sides in pixels of the squares in which a noise is the same, powers of 2 below 512.
 
     Returns:
-        Float32 tensor, the same each time: Gaussian noises of all sizes, summed.
+        Float32 tensor `(1, height, width, 3)`: Gaussian noises of all sizes, summed. The same each
+        time and everywhere; it repeats every 256 pixels.
 
     Example:
 
-    >>> octave_noise((2, 20, 30, 3)).shape == (2, 20, 30, 3)
+    >>> octave_noise(20, 30).shape == (1, 20, 30, 3)
     True
     """
-    batch, height, width, channels = shape
+    noise = ops.convert_to_tensor(deviation * _octaves(tuple(cells)), "float32")
+    rows, columns = (ops.arange(length) % NOISE_SIDE for length in (height, width))
+    return ops.take(ops.take(noise, rows, 0), columns, 1)[None]
+
+
+@functools.cache
+def _octaves(cells):
+    """Return noises of deviation 1 whose sides are `cells`, summed."""
     total = 0.0
     for seed, cell in enumerate(cells):
-        grid = (batch, -(-height // cell), -(-width // cell), channels)
-        noise = keras.random.normal(grid, stddev=deviation, dtype="float32", seed=seed)
-        noise = ops.repeat(ops.repeat(noise, cell, 1), cell, 2)
-        total = total + noise[:, :height, :width]
+        side = NOISE_SIDE // cell
+        noise = np.random.default_rng(seed).standard_normal((side, side, 3))
+        total = total + noise.repeat(cell, 0).repeat(cell, 1)
     return total
 
 

@@ -321,7 +321,7 @@ class StabilityTerm(Term):
     `octave_noise`. The network paints once more for it."""
 
     def __call__(self, seen, target):
-        noise = octave_noise(ops.shape(seen.photographs))
+        noise = octave_noise(*ops.shape(seen.photographs)[1:3])
         return stability_loss(seen.pictures, seen.paint(seen.photographs + noise), noise)
 
 

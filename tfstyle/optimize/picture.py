@@ -84,7 +84,7 @@ def optimize_image(
         canvas.paint(resize(picture, shape)[None])
 
         kind = StyleContentModel
-        if piece := recipe.optimizer == "lbfgs" and piece_size(shape, memory_gb):
+        if piece := piece_size(shape, memory_gb):
             kind = functools.partial(PiecewiseModel, megapixels=piece)
 
         def model_in(precision, kind=kind, canvas=canvas, photo=photo, paintings=paintings):

@@ -56,7 +56,7 @@ class PiecewiseModel(StyleContentModel):
     Loss and gradient are those of the whole picture, up to rounding: a Gram matrix is a mean over
     positions, to which each piece adds its own, and pieces are seen with as much around them as
     matters to them. The features that other terms look at are put together; they should be of deep
-    layers. `loss_and_gradient` alone goes piece by piece, `fit` does not. In TensorFlow.
+    layers. In TensorFlow.
 
     Args:
         megapixels: Size of a piece with what lies around it.
@@ -68,6 +68,16 @@ class PiecewiseModel(StyleContentModel):
         # Pieces differ in shape: one graph for all.
         self._look = compiled(self._look_at, any_size=True)
         self._pull = compiled(self._pull_at, any_size=True)
+
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs, run_eagerly=True)
+        self._evaluate = self.loss_and_gradient()
+
+    def train_step(self, *args):
+        losses, gradient = self._evaluate(None)
+        self._apply(self.optimizer, [gradient], self.trainable_variables)
+        self._report(losses)
+        return self.get_metrics_result()
 
     def set_content(self, image):
         self.photographs = image

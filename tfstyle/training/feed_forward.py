@@ -282,11 +282,8 @@ def _model(config, network, generator, precision, paintings, replicas):
         # Each device clips its share of the gradient.
         global_clipnorm=config.gradient_norm and config.gradient_norm / replicas,
     )
-    # Loss scaling leaves out a step that overflows, as one in thousands of a network of any style
-    # does in bfloat16 as well.
-    if precision == "mixed_float16" or (
-        precision == "mixed_bfloat16" and config.architecture == "any"
-    ):
+    # Loss scaling leaves out a step that overflows, as one in thousands does in bfloat16 as well.
+    if precision != "float32":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, jit_compile=config.xla or keras.backend.backend() == "jax")
     return model
