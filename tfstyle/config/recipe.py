@@ -59,7 +59,7 @@ class Recipe(Losses):
     corrections: int = 10
     """Steps that L-BFGS remembers."""
     memory_gb: float | None = None
-    """Memory for L-BFGS to do with: a picture that is too large for it is looked at in pieces,
+    """Memory to do with: a picture that is too large for it is looked at in pieces,
     which takes two to five times as long and gives the same. None: what is free."""
 
     color: Literal["style", "content", "recolor"] = "style"
