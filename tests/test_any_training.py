@@ -10,10 +10,11 @@ from PIL import Image
 
 from tfstyle.config import training_with
 from tfstyle.losses import terms_of
-from tfstyle.networks import AnyNet, FeatureExtractor
+from tfstyle.networks import AnyNet, CrispNet, FeatureExtractor, LeanNet
+from tfstyle.painting.instant import Paintings
 from tfstyle.training.any_style import AnyStyleModel
 from tfstyle.training.data import batches
-from tfstyle.training.feed_forward import train
+from tfstyle.training.feed_forward import _may_start_from_any, train
 from tfstyle.training.gallery import HELD_OUT, Gallery
 
 TINY = {
@@ -258,11 +259,39 @@ def test_a_network_of_its_own_styles_starts_from_that_of_any(names):
         init="any.keras",
         **settings | {"steps": 1, "learning_rate": 1e-6},
     )
-    from tfstyle.painting.instant import Paintings
-
     expected = Paintings(paintings, "any.keras").network(names)
     for mine, theirs in zip(network.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=3e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_the_default_training_starts_from_the_network_that_ships():
+    fields = {name: TINY[name] for name in ("sizes", "content_size", "batch_size", "precision")}
+    fields |= {name: TINY[name] for name in ("content_layers", "style_layers")}
+    fields |= {"style_size": 64, "steps": 1, "learning_rate": 1e-6}
+    network = train("paintings/03.png", "photos", "03.keras", **fields)
+    expected = CrispNet()
+    expected.start_from(Paintings("paintings/03.png").network("03"))
+    for mine, theirs in zip(network.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=3e-6)
+    assert network.card["training"]["init"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "starts"),
+    [
+        (CrispNet, {}, True),
+        (CrispNet, {"blocks": 5, "num_styles": 2}, True),
+        (CrispNet, {"blocks": 6}, False),
+        (CrispNet, {"blocks": 0}, False),
+        (CrispNet, {"width": 0.5}, False),
+        (LeanNet, {}, False),
+        (AnyNet, {}, False),
+    ],
+)
+def test_only_networks_of_the_shape_of_that_which_ships_start_from_it(kind, shape, starts):
+    assert _may_start_from_any(kind(**shape)) == starts
 
 
 @pytest.mark.usefixtures("folder")

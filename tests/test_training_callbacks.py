@@ -269,7 +269,9 @@ def test_tensorboard_has_losses_learning_rate_speed_and_sheet(photos, tmp_path):
     for name in losses:
         written = found["scalars", name]
         assert written == pytest.approx({step: seen[step - 1][name] for step in (25, 50)})
-    rates = {step: 1.5e-3 * (0.02 + 0.98 * (1 + np.cos(np.pi * step / 51)) / 2) for step in (25, 50)}
+    rates = {
+        step: 1.5e-3 * (0.02 + 0.98 * (1 + np.cos(np.pi * step / 51)) / 2) for step in (25, 50)
+    }
     assert found["scalars", "learning_rate"] == pytest.approx(rates, rel=1e-4)
     assert min(found["scalars", "pictures_per_second"].values()) > 0
     assert set(found["images", "sheet"]) == {51}
