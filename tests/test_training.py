@@ -432,6 +432,7 @@ def test_a_run_of_other_settings_in_the_folder_is_refused(
         ({"log_dir": "wave.png"}, OSError, r"must be a folder. Received: 'wave.png'"),
         ({"init": "vgg.keras", "output": "vgg.keras"}, ValueError, "must be another file than"),
         ({"init": "gone.keras"}, FileNotFoundError, r"no network 'gone\.keras' to start from"),
+        ({"init": "gone.keras", "content": "gone"}, FileNotFoundError, r"no network 'gone\.keras'"),
         ({"init": "wave.png"}, ValueError, r"`init` must be a network .*Received: 'wave\.png'"),
         ({"init": "vgg.keras"}, ValueError, r"`init` must be a network .*Received: 'vgg\.keras'"),
         ({"devices": 0}, ValueError, r"`devices` must be 1 to \d+, of which .*devices=0\."),

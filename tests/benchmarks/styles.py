@@ -3,6 +3,7 @@
     python tests/benchmarks/styles.py losses PHOTOS --paintings FOLDER [--size 256] [--optimize 4]
     python tests/benchmarks/styles.py grid PHOTOS
     python tests/benchmarks/styles.py sheet PHOTOS -o sheet.jpg
+    python tests/benchmarks/styles.py blind PHOTOS --networks A.keras ... --paintings FOLDER -o DIR
     python tests/benchmarks/styles.py flicker FILM [--style wave]
 
 `losses`: content and style loss of the training `lean`, and how much detail is kept, for the
@@ -10,12 +11,15 @@ shipped styles whose paintings lie in the folder by the styles' names: of the ph
 themselves, of the network's paintings, and of 100 and 500 evaluations of the default optimizer on
 the same losses (of the first `--optimize` photographs, which takes long). `grid`: power at periods
 of 2, 4 and 8 pixels over that of neighboring frequencies, in decibel; under 3 nobody sees it,
-photographs have about 0.5. `flicker`: warping error of a painted film and seconds a frame, with and
+photographs have about 0.5. `blind`: for each style that networks share a sheet for people to choose
+from: its painting above, below it photographs, each as the networks paint it, in an order by chance
+that `key.json` keeps. `flicker`: warping error of a painted film and seconds a frame, with and
 without steadying; optical flow by OpenCV (pip install opencv-python-headless).
 """
 
 import argparse
 import itertools
+import json
 import os
 import time
 from pathlib import Path
@@ -46,7 +50,7 @@ def painted(style, rgb):
     return np.asarray(paint_photos([Picture(rgb, None)], style)[0], np.float32) / 255
 
 
-def grid(picture):
+def _grid(picture):
     """Return decibel at periods 2, 4 and 8: the larger of both directions."""
     grey, found = picture.mean(-1), []
     for axis in (0, 1):
@@ -65,7 +69,7 @@ def grid(picture):
     return np.max(found, axis=0)
 
 
-def grids(options):
+def grid(options):
     """Print the grid of photographs and of every shipped style."""
     photos = photographs(options)
     rows = {"photographs": photos.values()}
@@ -74,7 +78,7 @@ def grids(options):
         for name, style in zoo.styles().items()
     }
     for name, pictures in rows.items():
-        mean, worst = (f(np.array([grid(p) for p in pictures]), axis=0) for f in (np.mean, np.max))
+        mean, worst = (f(np.array([_grid(p) for p in pictures]), axis=0) for f in (np.mean, np.max))
         print(
             f"  {name:<20} mean {mean[0]:5.1f} {mean[1]:5.1f} {mean[2]:5.1f} dB   "
             f"largest {worst.max():5.1f} dB"
@@ -139,20 +143,48 @@ def losses(options):
 
 def sheet(options):
     """Paint all photographs in all styles: a row for each photograph."""
-    photos, height = photographs(options), options.cell
     rows = []
-    for rgb in photos.values():
+    for rgb in photographs(options).values():
         pictures = [rgb, *(painted(style, rgb) for style in zoo.styles().values())]
-        width = round(height * rgb.shape[1] / rgb.shape[0])
-        rows.append([to_pil(p).resize((width, height), Image.Resampling.LANCZOS) for p in pictures])
-    width = max(sum(cell.width for cell in row) for row in rows)
+        rows.append([to_pil(picture) for picture in pictures])
+    save_image(_in_rows(rows, options.cell), options.output)
+
+
+def _in_rows(rows, height):
+    """Return one picture of rows of PIL images, all of this height."""
+
+    def cell(picture):
+        width = round(height * picture.width / picture.height)
+        return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+    cells = [list(map(cell, row)) for row in rows]
+    width = max(sum(cell.width for cell in row) for row in cells)
     result = Image.new("RGB", (width, height * len(rows)), "white")
-    for y, row in enumerate(rows):
+    for y, row in enumerate(cells):
         x = 0
         for cell in row:
             result.paste(cell, (x, y * height))
             x += cell.width
-    save_image(result, options.output)
+    return result
+
+
+def blind(options):
+    """Write a sheet for each style that networks share, and which column is whose."""
+    photos, height, key = photographs(options), options.cell, {}
+    networks = {path.stem: {s.name: s for s in zoo.styles_of(path)} for path in options.networks}
+    shared = set.intersection(*map(set, networks.values()))
+    options.output.mkdir(parents=True, exist_ok=True)
+    chance = np.random.default_rng(options.seed)
+    for name in sorted(shared):
+        order = [str(network) for network in chance.permutation(list(networks))]
+        key[name] = order
+        above = to_pil(read_image(next(options.paintings.glob(f"{name}.*"))).rgb)
+        rows = [[above]]
+        for rgb in photos.values():
+            pictures = [rgb, *(painted(networks[network][name], rgb) for network in order)]
+            rows.append([to_pil(picture) for picture in pictures])
+        save_image(_in_rows(rows, height), options.output / f"{name}.jpg")
+    (options.output / "key.json").write_text(json.dumps(key, indent=2))
 
 
 def flicker(options):
@@ -207,8 +239,8 @@ def flicker(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for name, run in {"losses": losses, "grid": grids, "sheet": sheet, "flicker": flicker}.items():
-        command = commands.add_parser(name)
+    for run in (losses, grid, sheet, blind, flicker):
+        command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         command.add_argument("--count", type=int, default=24)
         command.add_argument("--size", type=int, default=256 if run is losses else 512)
@@ -217,12 +249,16 @@ def main():
             command.add_argument("--style", default="wave")
             continue
         command.add_argument("photos", type=Path, nargs="+")
-        if run is losses:
+        if run in (losses, blind):
             command.add_argument("--paintings", type=Path, required=True)
+        if run is losses:
             command.add_argument("--optimize", type=int, default=4)
-        if run is sheet:
+        if run in (sheet, blind):
             command.add_argument("-o", "--output", type=Path, required=True)
-            command.add_argument("--cell", type=int, default=200)
+            command.add_argument("--cell", type=int, default=200 if run is sheet else 300)
+        if run is blind:
+            command.add_argument("--networks", type=Path, nargs="+", required=True)
+            command.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.run(options)
 

@@ -106,6 +106,8 @@ def train(
     """
     config = training_with(config, **fields)
     output = check_output_path(output, (".keras",), inputs=[config.init])
+    if config.init not in (None, "auto"):
+        _file_of(config.init)
     for folder in filter(None, (output.with_suffix(".training"), log_dir)):
         check_folder_writable(folder)
     styles = [style] if isinstance(style, (str, os.PathLike)) else style
@@ -231,10 +233,7 @@ def _generator(config, paths, precision, gallery):
         init = "any" if _may_start_from_any(generator) else None
     if init is None:
         return generator
-    init = zoo.ANY if init == "any" else Path(init).expanduser()
-    if not init.is_file():
-        raise FileNotFoundError(f"There is no network '{init}' to start from (`init`).")
-    start = None
+    init, start = _file_of(init), None
     try:
         start = load_painter(init)
         if isinstance(start, AnyNet) and config.architecture != "any":
@@ -253,6 +252,13 @@ def _generator(config, paths, precision, gallery):
             f"styles. Received: '{init}' ({error}).{cure}"
         ) from error
     return generator
+
+
+def _file_of(init):
+    file = zoo.ANY if init == "any" else Path(init).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no network '{file}' to start from (`init`).")
+    return file
 
 
 def _may_start_from_any(generator):
