@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import BatchConfig
 from tfstyle.progress import Line, clock
@@ -44,10 +45,7 @@ def parse(arguments):
     """
     count = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
     content, rest = arguments[:count], arguments[count:]
-    config = (tyro.conf.OmitArgPrefixes,)
-    options, beam = tyro.cli(
-        Batch, prog="tfstyle batch", args=rest, config=config, return_unknown_args=True
-    )
+    options, beam = flags.read(Batch, "tfstyle batch", rest, return_unknown_args=True)
     if not content:
         raise ValueError(
             "`content` must come first and name photographs. Received: nothing. "

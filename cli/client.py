@@ -60,7 +60,7 @@ def is_painting(style):
 
 def run(arguments):
     """Paint as `arguments` say; return the exit code: 1 if some photographs were left out."""
-    options = tyro.cli(Client, prog="tfstyle client", args=arguments)
+    options = flags.read(Client, "tfstyle client", arguments)
     painting = Path(options.style) if is_painting(options.style) else None
     if options.style == ANY:
         raise ValueError(f"The model {ANY!r} paints after a painting. Give it: --style PAINTING.")

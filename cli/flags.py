@@ -3,8 +3,11 @@
 import ast
 import contextlib
 import dataclasses
+import functools
 import inspect
+import io
 import itertools
+import re
 import textwrap
 from typing import Annotated, TypedDict, get_type_hints
 
@@ -12,6 +15,34 @@ import tyro
 
 from tfstyle.config import with_fields
 from tfstyle.painting import zoo
+
+
+def read(kind, program, arguments, **options):
+    """Return a `kind` read from `arguments` as `tyro.cli` reads it.
+
+    Raises:
+        ValueError: With what tyro would say in a box, in a line.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                kind, prog=program, args=arguments, config=(tyro.conf.OmitArgPrefixes,), **options
+            )
+    except SystemExit as end:
+        if not end.code:  # of --help
+            raise
+        raise ValueError(_in_a_line(said.getvalue())) from end
+
+
+def call(function, program, arguments):
+    """Call a function with what is read from `arguments`, and return what it returns."""
+
+    @functools.wraps(function)
+    def later(*args, **kwargs):
+        return functools.partial(function, *args, **kwargs)
+
+    return read(later, program, arguments)()
 
 
 def parse(kind, program, arguments, words=None):
@@ -25,17 +56,12 @@ def parse(kind, program, arguments, words=None):
         words: Name of a positional field of many strings, whose words may stand anywhere among
             the flags, and after `--`.
     """
-
-    def read(arguments, **options):
-        config = (tyro.conf.OmitArgPrefixes,)
-        return tyro.cli(kind, prog=program, args=arguments, config=config, **options)
-
     if words is None:
-        return read(arguments)
+        return read(kind, program, arguments)
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    options, loose = read(arguments[:end], return_unknown_args=True)
+    options, loose = read(kind, program, arguments[:end], return_unknown_args=True)
     if any(word.startswith("-") for word in loose):
-        read(arguments[:end])  # which says what is wrong, and ends
+        read(kind, program, arguments[:end])  # which says what is wrong
     found = (*getattr(options, words), *loose, *arguments[end + 1 :])
     return dataclasses.replace(options, **{words: found})
 
@@ -56,13 +82,14 @@ def given(**configs):
     return TypedDict("Settings", fields, total=False)
 
 
-def filled(config, fields, way):
+def filled(config, fields, way, ways=None):
     """Return a config with the fields that flags were given for.
 
     Args:
         config: Config with the other fields' values.
         fields: Dictionary of values by name.
         way: What takes the config, for the message.
+        ways: What `given` was given, where several ways have flags of their own.
 
     Raises:
         ValueError: If a flag is none of this config's, or a value cannot be used.
@@ -70,9 +97,15 @@ def filled(config, fields, way):
     known = [field.name for field in dataclasses.fields(config)]
     wrong = [_flag(name) for name in fields if name not in known]
     if wrong:
-        raise ValueError(
-            f"{way} takes no {', '.join(wrong)}. Its flags: {', '.join(map(_flag, known))}."
-        )
+        owners = [
+            name.replace("_", " ")
+            for name, other in (ways or {}).items()
+            if all(hasattr(other, field) for field in fields if field not in known)
+        ]
+        here = f"Its flags: {', '.join(map(_flag, known))}."
+        if owners:
+            here = f"That is for painting {' or '.join(owners)}, see --help."
+        raise ValueError(f"{way} takes no {', '.join(wrong)}. {here}")
     try:
         return with_fields(config, **fields)
     except TypeError as error:
@@ -126,6 +159,18 @@ def check_quality(quality):
     """
     if not 1 <= quality <= 100:
         raise ValueError(f"`quality` must be 1 to 100. Received: quality={quality}.")
+
+
+def _in_a_line(box):
+    """Return what a box of tyro's says in a line, without the flags' help in it."""
+    parts = [[]]
+    for line in box.splitlines()[1:]:  # after the title
+        if re.match(r"[╭╰]|[│ ] *[─-]{5}", line):  # a frame or a rule
+            parts.append([])
+        elif not re.match(r"[│ ] {9}", line):  # help stands farther in
+            parts[-1].append(line.strip("│ "))
+    said = [" ".join(part) for part in parts if part and part[0] != "Argument helptext:"]
+    return ". ".join(text.rstrip(".") for text in said) + "."
 
 
 def _docs(kind):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.config import RECIPES, Recipe
 from tfstyle.pictures import MIN_SIDE, check_output_path, read_image, resize, save_image
@@ -38,7 +39,7 @@ class Inspect:
 
 def run(arguments):
     """Inspect as `arguments` say."""
-    options = tyro.cli(Inspect, prog="tfstyle inspect", args=arguments)
+    options = flags.read(Inspect, "tfstyle inspect", arguments)
     output = options.output or Path(f"{options.photo.stem}_edges.png")
     check_output_path(output, inputs=(options.photo, options.result))
     if options.size < MIN_SIDE:

@@ -1,5 +1,6 @@
 """`tfstyle`: find the command, run it, turn errors into one line."""
 
+import errno
 import importlib
 import io
 import os
@@ -110,6 +111,9 @@ def _told(error):
     """Return what to tell of an error; None if it is a bug, whose traceback helps more."""
     if isinstance(error, MemoryError):
         return f"There is not enough memory for this; smaller pictures take less. {error}"
+    if isinstance(error, OSError) and error.errno and error.filename:
+        more = ". Make room; a training goes on from its last checkpoint then"
+        return f"{error.strerror}: '{error.filename}'{more * (error.errno == errno.ENOSPC)}"
     if isinstance(error, (ValueError, OSError, ImportError, ArithmeticError)):
         return str(error)
     tensorflow = sys.modules.get("tensorflow")

@@ -43,5 +43,6 @@ def warnings_in_lines(name):
 def load_tensorflow():
     """Import Keras and its backend; their notices about CPUs and drivers are hidden."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # such as on functions traced anew
     with native_stderr_hidden():
         import keras  # noqa: F401

@@ -1,10 +1,12 @@
 """`tfstyle recipes`: list the recipes, or print one as JSON."""
 
+import json
 from typing import Annotated
 
 import tyro
 
-from tfstyle.config import RECIPES, recipe_with
+from tfstyle.cli import flags
+from tfstyle.config import RECIPES, PaintConfig, recipe_with
 
 
 def recipes(name: Annotated[str | None, tyro.conf.Positional] = None) -> None:
@@ -13,6 +15,9 @@ def recipes(name: Annotated[str | None, tyro.conf.Positional] = None) -> None:
     Args:
         name: Recipe to print. Default: a line for each.
     """
+    if name == "instant":
+        print(json.dumps(vars(PaintConfig()), indent=2))
+        return
     if name is not None:
         print(recipe_with(name).to_json())
         return
@@ -26,4 +31,4 @@ def recipes(name: Annotated[str | None, tyro.conf.Positional] = None) -> None:
 
 def run(arguments):
     """Parse `arguments` and run the command."""
-    tyro.cli(recipes, prog="tfstyle recipes", args=arguments)
+    flags.call(recipes, "tfstyle recipes", arguments)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli import output as outputs
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.pictures import encode_gif
@@ -40,7 +41,7 @@ class Sample:
 
 def run(arguments):
     """Sample as `arguments` say."""
-    options = tyro.cli(Sample, prog="tfstyle sample", args=arguments)
+    options = flags.read(Sample, "tfstyle sample", arguments)
     output = options.output or Path(f"{options.network.stem}_samples.png")
     outputs.check(output, inputs=[options.network])
     for field, least in (("count", 1), ("seed", 0), ("scale", 1), ("stops", 2)):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli.photos import exit_code, leave_out, lines_on
 from tfstyle.cli.quiet import load_tensorflow
 from tfstyle.pictures.files import check_folder_writable
@@ -37,4 +38,4 @@ def shards(
 
 def run(arguments):
     """Run the command as `arguments` say; return the exit code: 1 if some were left out."""
-    return tyro.cli(shards, prog="tfstyle shards", args=arguments)
+    return flags.call(shards, "tfstyle shards", arguments)

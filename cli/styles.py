@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.painting import zoo
 from tfstyle.pictures.files import write
 
@@ -43,4 +44,4 @@ def styles(
 
 def run(arguments):
     """Parse `arguments` and run the command."""
-    tyro.cli(styles, prog="tfstyle styles", args=arguments)
+    flags.call(styles, "tfstyle styles", arguments)

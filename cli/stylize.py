@@ -17,10 +17,15 @@ from tfstyle.config import RECIPES, HubConfig, PaintConfig, recipe_with
 from tfstyle.painting import zoo
 from tfstyle.painting.doors import stylize
 from tfstyle.painting.instant import Paintings, network_of_any
-from tfstyle.pictures import check_output_path, fitted, read_image
+from tfstyle.pictures import SAVE_SUFFIXES, check_output_path, fitted, read_image
 from tfstyle.pictures.files import check_record
 
 INSTANT = "instant"
+WAYS = {
+    "by_a_recipe": RECIPES["default"],
+    "in_one_pass": PaintConfig(),
+    "with_a_model": HubConfig(),
+}
 
 
 class Run(TypedDict, total=False):
@@ -41,7 +46,9 @@ class Stylize:
     """Paint a photograph in the style of a painting, by a recipe; or photographs in one pass: in a
     trained style, with --recipe instant in that of any painting, or with a SavedModel."""
 
-    pictures: tyro.conf.Positional[tuple[str, ...]]
+    pictures: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO [PAINTING ...]")
+    ]
     """The photograph, and the painting or several. Or photographs and folders with some, and
     among them the name of a trained style (`tfstyle styles` lists them) or a network, .keras."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
@@ -67,9 +74,7 @@ class Stylize:
     style_masks: tuple[Path, ...] = ()
     """For each painting a picture: white where its style is taken from."""
     run: Run
-    settings: flags.given(
-        by_a_recipe=RECIPES["default"], in_one_pass=PaintConfig(), with_a_model=HubConfig()
-    )
+    settings: flags.given(**WAYS)
 
 
 class Job(NamedTuple):
@@ -96,7 +101,7 @@ def parse(arguments):
     if options.model is not None:
         if style is not None or options.recipe is not None:
             raise ValueError("`model` takes no recipe and no trained style: leave one out.")
-        config = flags.filled(HubConfig(), given, "Painting with a model")
+        config = flags.filled(HubConfig(), given, "Painting with a model", WAYS)
         return Job(hub.run, options, photo, paintings, config)
     if style is not None:
         if options.recipe not in (None, INSTANT):
@@ -104,8 +109,18 @@ def parse(arguments):
                 f"The trained style {style!r} paints in one pass, by no recipe. "
                 f"Received: recipe={options.recipe!r}."
             )
-        config = flags.filled(PaintConfig(), given, f"Painting in the trained style {style!r}")
-        return Job(paint.run, options, paths, zoo.require(style, "style"), config)
+        found = zoo.require(style, "style")
+        way = f"Painting in the trained style {style!r}"
+        config = flags.filled(PaintConfig(), given, way, WAYS)
+        if zoo.paints_any(found.path):
+            raise found.lacks_painting()
+        if len(words) > 1 and Path(options.output).suffix.lower() in SAVE_SUFFIXES:
+            raise ValueError(
+                f"Where the style is a trained one, {style!r}, all pictures are photographs, and "
+                f"several need a folder as `output`. Received: {', '.join(words)} and "
+                f"'{options.output}'. Paintings are blended with each other, not with it."
+            )
+        return Job(paint.run, options, paths, found, config)
     if not paintings:
         raise ValueError(
             f"`style` must be a painting, or a trained style of {tuple(zoo.styles())}. "
@@ -114,7 +129,7 @@ def parse(arguments):
     if options.recipe is None and photo.is_dir():
         options = dataclasses.replace(options, recipe=INSTANT)
     if any_style := network_of_any(options.recipe):
-        config = flags.filled(PaintConfig(), given, "Painting in one pass")
+        config = flags.filled(PaintConfig(), given, "Painting in one pass", WAYS)
         run = functools.partial(paint.run, paintings=paintings)
         return Job(run, options, [photo], Paintings(paintings, any_style), config)
     if photo.is_dir():
@@ -123,7 +138,7 @@ def parse(arguments):
             f"Received: '{photo}', a folder. Leave the recipe out, or take 'instant'."
         )
     recipe = recipe_with(options.recipe or "default")
-    recipe = flags.filled(recipe, options.settings, "Painting by a recipe")
+    recipe = flags.filled(recipe, options.settings, "Painting by a recipe", WAYS)
     return Job(_optimize, options, photo, paintings, recipe)
 
 
@@ -139,9 +154,12 @@ def _optimize(options, content, paintings, recipe):
     inputs = (content, *paintings, *options.masks, *options.style_masks, start_from)
     record_path = None if options.output == output.STDOUT else options.output.with_suffix(".json")
     output.check(options.output, inputs=inputs)
+    preview = options.run.get("preview")
+    if preview is not None and preview < 1:
+        raise ValueError(f"`preview` must be at least 1. Received: preview={preview}.")
     if record_path:
         check_record(record_path, {"recipe", "scales"})
-    elif options.run.get("preview"):
+    elif preview:
         raise ValueError("A `preview` needs a file to go to. Received: `-o -`.")
     if path is not None:
         check_output_path(path, (".gif", ".mp4"), inputs=(*inputs, options.output))
@@ -153,24 +171,25 @@ def _optimize(options, content, paintings, recipe):
 
     interrupt, record = callbacks.StopOnInterrupt(), callbacks.Record()
     watchers = [interrupt, record, callbacks.Progress()]
-    if options.run.get("preview"):
-        watchers.append(callbacks.Preview(options.output, options.run["preview"]))
+    if preview:
+        watchers.append(callbacks.Preview(options.output, preview))
     animation = path and callbacks.Animation(path)
     if animation:
         watchers.append(animation)
     seed = options.run.get("seed", 0)
-    picture = stylize(
-        photo,
-        style,
-        recipe,
-        style_weights=options.style_weights or None,
-        masks=options.masks or None,
-        style_masks=options.style_masks or None,
-        start_from=begin,
-        seed=seed,
-        callbacks=watchers,
-    )
-    output.deliver(picture, options.output, options.quality)
+    with interrupt:  # until the picture is written
+        picture = stylize(
+            photo,
+            style,
+            recipe,
+            style_weights=options.style_weights or None,
+            masks=options.masks or None,
+            style_masks=options.style_masks or None,
+            start_from=begin,
+            seed=seed,
+            callbacks=watchers,
+        )
+        output.deliver(picture, options.output, options.quality)
     record.record |= {
         "recipe": json.loads(recipe.to_json()),  # of a run that found no weights, too
         "content": str(content),

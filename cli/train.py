@@ -94,8 +94,10 @@ def run(arguments):
     for line in lines_on(options.content, photos.passed_over):
         print(line, file=sys.stderr)
     if photos.bad:
-        count = f"{len(photos.bad)} of {len(photos)}"
-        print(f"{count} photographs could not be used:", file=sys.stderr)
+        paintings = sum(name.startswith("painting ") for name in photos.bad)
+        counts = [f"{len(photos.bad) - paintings} of {len(photos)} photographs"]
+        counts += [f"{paintings} paintings"] * bool(paintings)
+        print(f"{' and '.join(counts)} could not be used:", file=sys.stderr)
         for name, reason in sorted(photos.bad.items())[:SHOWN]:
             print(f"  {name}: {reason}", file=sys.stderr)
         if len(photos.bad) > SHOWN:

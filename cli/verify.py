@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from tfstyle.cli import flags
 from tfstyle.cli.quiet import load_tensorflow, native_stderr_hidden
 from tfstyle.painting import zoo
 
@@ -24,7 +25,7 @@ class Verify:
 
 def run(arguments):
     """Compare as `arguments` say; return the exit code: 1 if the export is not good enough."""
-    options = tyro.cli(Verify, prog="tfstyle verify", args=arguments)
+    options = flags.read(Verify, "tfstyle verify", arguments)
     if not options.path.exists():
         raise FileNotFoundError(f"There is no '{options.path}'.")
     load_tensorflow()

@@ -113,6 +113,7 @@ class StyleClient:
         ]
         if server.startswith("dns:"):
             options.append(("grpc.lb_policy_name", "round_robin"))
+        self._server = server
         port_given = by_scheme or server.rpartition("]")[2].count(":") == 1
         address = server if port_given else f"{server}:{DEFAULT_PORT}"
         if ssl:
@@ -281,9 +282,17 @@ class StyleClient:
                 pause_s = wait_s * random.uniform(0.5, 1.0)
                 late = time.monotonic() + pause_s >= deadline
                 if error.code() != grpc.StatusCode.UNAVAILABLE or not left or late:
-                    raise ServerError(error.code().name, error.details()) from error
+                    raise ServerError(error.code().name, self._told(error)) from error
             time.sleep(pause_s)
             wait_s, left = min(2 * wait_s, LONGEST_WAIT_S), left - 1
+
+    def _told(self, error):
+        if "Connection refused" not in error.details():
+            return error.details()
+        return (
+            f"nothing listens at {self._server}. Start a server there (tfstyle serve models/), or "
+            "let `server` name another"
+        )
 
 
 def _to_png(rgb):

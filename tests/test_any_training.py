@@ -298,7 +298,7 @@ def test_only_networks_of_the_shape_of_that_which_ships_start_from_it(kind, shap
 @pytest.mark.parametrize(
     ("style", "changes", "text"),
     [
-        ("paintings/03.png", {}, "Photographs must come in a folder"),
+        ("paintings/03.png", {}, r"learns from a folder or \.zip of paintings .*, one painting\."),
         (["paintings", "photos"], {}, r"one folder of paintings\. Received: 2 paths"),
         ("paintings", {"config": "default"}, r"a folder, from which .*\(`config='any'`\)"),
         ("paintings", {"painting_size": (16, 48)}, r"`painting_size` must be .* at least 32 px"),

@@ -209,7 +209,7 @@ def test_photos_says_that_there_are_none(folder, tmp_path):
         Photos(folder({"notes.txt": b"none"}))
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
-    with pytest.raises(FileNotFoundError, match=r"no photograph in '.*empty\.zip'"):
+    with pytest.raises(FileNotFoundError, match=r"no photograph in '.*empty\.zip'\. Names must"):
         Photos(tmp_path / "empty.zip")
 
 
@@ -403,6 +403,17 @@ def test_crop_resizes_by_the_short_side(folder):
     spans = [np.ptp(photos.crop(i, 16, (32, 64))[..., 0].astype(int)) for i in range(100)]
     assert min(spans) == pytest.approx(16, abs=2)
     assert max(spans) == pytest.approx(32, abs=2)
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (0, 90, 200)])
+def test_crop_shows_more_where_nothing_is_in_it(folder, color):
+    """On a plain ground every norm of a network divides by nothing, and gradients overflow."""
+    pixels = np.full((320, 320, 3), color, np.uint8)
+    pixels[150:170, 150:170] = 128
+    photos = Photos(folder({"plain.png": encoded(pixels)}))
+    crops = [photos.crop(position, 16, (320, 320)) for position in range(20)]
+    assert all(crop.std((0, 1)).max() > 2 for crop in crops)
+    assert len({crop.tobytes() for crop in crops}) <= 3  # the whole, mirrored or not; or its middle
 
 
 @pytest.mark.parametrize("shape", [(17, 250), (250, 17), (33, 34), (23, 23)])

@@ -1,5 +1,6 @@
 """The loss network against plain Keras, on pictures preprocessed by Keras."""
 
+import socket
 from types import SimpleNamespace
 
 import h5py
@@ -298,6 +299,21 @@ def test_load_network_says_where_to_put_what_cannot_be_downloaded(no_download, c
     assert no_download == [(False, "imagenet")]
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "Downloading data from nowhere\n")
+
+
+def test_load_network_does_not_wait_for_a_silent_server_without_end(monkeypatch):
+    limits = []
+
+    def download(**options):
+        limits.append(socket.getdefaulttimeout())
+        raise TimeoutError("timed out")
+
+    monkeypatch.delenv("TFSTYLE_VGG19_WEIGHTS", raising=False)
+    monkeypatch.setattr(keras.applications, "VGG19", download)
+    with pytest.raises(OSError, match=r"could not be downloaded \(timed out\)"):
+        load_network("vgg19")
+    assert limits == [30]
+    assert socket.getdefaulttimeout() is None
 
 
 def test_load_network_downloads_where_the_variable_is_empty(monkeypatch, no_download):

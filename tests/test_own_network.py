@@ -69,6 +69,7 @@ def test_it_is_trained_saved_and_painted_with(own, tmp_path):
         tmp_path / "style.png",
         tmp_path / "photos",
         tmp_path / "mine.keras",
+        "lean",
         architecture="own",
         steps=2,
         precision="float32",

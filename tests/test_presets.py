@@ -159,10 +159,10 @@ def test_training_with_replaces_the_fields_given_and_no_other():
         (
             "monet",
             ValueError,
-            r"`training` must be one of \('default', 'lean', .*: 'monet'\.",
+            r"`config` must be one of \('default', 'lean', .*: 'monet'\.",
         ),
-        (7, TypeError, r"`training` must be a name or a TrainConfig\. Received: 7\."),
-        (RECIPES["gatys"], TypeError, r"`training` must be a name or a TrainConfig\."),
+        (7, TypeError, r"`config` must be a name or a TrainConfig\. Received: 7\."),
+        (RECIPES["gatys"], TypeError, r"`config` must be a name or a TrainConfig\."),
     ],
 )
 def test_training_with_rejects_what_is_no_training(training, error, text):

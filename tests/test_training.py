@@ -28,6 +28,7 @@ from tfstyle.version import __version__
 
 ROOT = Path(__file__).parents[1]
 TINY = {
+    "init": None,
     "width": 0.125,
     "blocks": 0,
     "sizes": (32,),
@@ -371,6 +372,18 @@ def test_a_run_goes_on_without_a_photograph_that_is_gone():
 
 
 @pytest.mark.usefixtures("no_training", "copied")
+def test_a_run_of_automatic_precision_goes_on_in_the_one_that_it_began_with(monkeypatch):
+    monkeypatch.setattr(training, "fastest_precision", lambda: "mixed_bfloat16")
+    with np.load("both.training/checkpoint.npz") as file:
+        arrays = dict(file)
+    state = json.loads(str(arrays["state"]))
+    state["identity"]["precision"] = "float32"
+    np.savez("both.training/checkpoint.npz", **arrays | {"state": json.dumps(state)})
+    network = train(BOTH, "photos", "both.keras", **LONG | {"precision": "auto"})
+    assert network.card["training"]["precision"] == "float32"
+
+
+@pytest.mark.usefixtures("no_training", "copied")
 @pytest.mark.parametrize("name", ["photo2.jpg", "photo9.jpg"])  # a changed one, a new one
 def test_a_run_on_other_photographs_is_refused(name):
     Image.new("RGB", (70, 50)).save(Path("photos", name))
@@ -387,7 +400,7 @@ def test_a_run_on_other_photographs_is_refused(name):
         ({"seed": 3, "sizes": (48,)}, r"sizes=\[48\] \(there: \[32\]\), seed=3 \(there: 0\)"),
         ({"precision": "mixed_bfloat16"}, r"precision='mixed_bfloat16' \(there: 'float32'\)"),
         ({"style": BOTH[::-1]}, r"style='\w{16}' \(there: '\w{16}'\)"),
-        ({"init": "other.keras"}, r"init='.*/other\.keras' \(there: 'auto'\)"),
+        ({"init": "other.keras"}, r"init='.*/other\.keras' \(there: None\)"),
     ],
 )
 def test_a_run_of_other_settings_in_the_folder_is_refused(
@@ -437,7 +450,7 @@ def test_a_run_of_other_settings_in_the_folder_is_refused(
         ({"init": "vgg.keras"}, ValueError, r"`init` must be a network .*Received: 'vgg\.keras'"),
         ({"devices": 0}, ValueError, r"`devices` must be 1 to \d+, of which .*devices=0\."),
         ({"devices": 99}, ValueError, r"`devices` must be 1 to \d+, of which .*devices=99\."),
-        ({"config": "monet"}, ValueError, r"`training` must be one of .*Received: 'monet'\."),
+        ({"config": "monet"}, ValueError, r"`config` must be one of .*Received: 'monet'\."),
         ({"steps": 0}, ValueError, r"`steps` must be at least 1\."),
     ],
 )

@@ -72,7 +72,7 @@ def watch(run, photos):
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
 def test_batch_nan_names_step_and_photographs(watch, photos, loss):
     names = ", ".join(photos.names[photos.number(position)] for position in range(8, 12))
-    text = rf"The loss became {loss} at step 3, on {names}\. .*precision='float32'.* is kept\."
+    text = rf"The loss became {loss} at step 3, on {names}\. Lower .*precision='float32'\)\.$"
     with pytest.raises(FloatingPointError, match=text):
         watch(keras.optimizers.Adam(), [1, 1, loss])
 
@@ -83,6 +83,18 @@ def test_batch_nan_lets_loss_scaling_skip_some_steps_in_a_row(watch):
     watch(optimizer, [*skipped, 1, *skipped])
     with pytest.raises(FloatingPointError, match=f"nan at step {3 * NAN_STEPS - 1},"):
         watch(optimizer, [*skipped, np.nan])
+
+
+# A run
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_run_that_is_stopped_is_saved_before_anything_else_takes_time(run, monkeypatch, stopped):
+    saved = []
+    monkeypatch.setattr(run, "save", lambda: saved.append(run.step))
+    run.set_model(SimpleNamespace(stop_training=stopped))
+    run.on_train_end()
+    assert saved == [0] * stopped
 
 
 # Progress

@@ -100,6 +100,17 @@ def test_find_says_what_is_wrong_with_a_file(tmp_path, write, error, text):
 # Loading
 
 
+def test_a_network_whose_training_has_not_ended_is_told_from_one_that_never_was(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no network '.*a\.keras'\.$"):
+        zoo.find(tmp_path / "a.keras")
+    (tmp_path / "a.training").mkdir()
+    (tmp_path / "a.training" / "checkpoint.npz").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"a\.keras'\. Its training has not ended: the same"
+    ):
+        zoo.find(tmp_path / "a.keras")
+
+
 def test_load_loads_a_file_once(tiny_styles, monkeypatch):
     network = zoo.load(tiny_styles / "ripple.keras")
     assert zoo.load(str(tiny_styles / "ripple.keras")) is network

@@ -254,7 +254,7 @@ def training_with(training: "str | TrainConfig" = "default", **fields: Any) -> T
     As `recipe_with` is for recipes.
     """
     others = " (or 'digits', for `tfstyle-train` alone)"
-    return _preset(training, "training", TRAININGS, TrainConfig, fields, others)
+    return _preset(training, "config", TRAININGS, TrainConfig, fields, others)
 
 
 def _preset(preset, argument, presets, kind, fields, others=""):

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import socket
 import sys
 import time
 import zipfile
@@ -15,6 +16,7 @@ from tfstyle.config import LAYERS
 from tfstyle.losses.gradients import with_gradient
 from tfstyle.networks.process import refuse_fork
 
+PATIENCE_S = 30
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of pixels in 0–255
 
 
@@ -52,7 +54,7 @@ def load_network(name="vgg19", weights=None):
     if not path:
         try:
             # Keras tells of a download on stdout, where a picture may be on its way.
-            with channels_last(), contextlib.redirect_stdout(sys.stderr):
+            with channels_last(), contextlib.redirect_stdout(sys.stderr), _patience():
                 return application(include_top=False, weights="imagenet")
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise WeightsMissing(
@@ -70,6 +72,17 @@ def load_network(name="vgg19", weights=None):
         raise ValueError(
             f"{str(path)!r} does not hold {name} without its classifier in Keras' layout: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _patience():
+    """Give up on a server that says nothing, which Python would wait for without end."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(before or PATIENCE_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 @contextlib.contextmanager

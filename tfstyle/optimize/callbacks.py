@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import math
+import os
 import platform
 import signal
 import time
@@ -98,6 +99,8 @@ class StopOnInterrupt(keras.callbacks.Callback):
 
     def _stop(self, number):
         self.interrupted, self.exit_code = True, 128 + number
+        # Not by sys.stderr, in the middle of whose writing the signal may come.
+        os.write(2, b"\nstopping after this step; once more ends at once\n")
         if self.model:
             self.model.stop_training = True
 
@@ -161,7 +164,7 @@ class Progress(_ByScale):
 
     def __init__(self, stream=None):
         super().__init__()
-        self.stream = stream
+        self.stream, self._losses = stream, {"loss": math.inf}
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -171,15 +174,22 @@ class Progress(_ByScale):
 
     def on_train_batch_end(self, batch, logs=None):
         now, steps, step = time.monotonic(), self.params["steps"], batch + 1
+        # L-BFGS keeps the best picture: what a trial of its line search has, nobody is to see.
+        if (
+            step == 1
+            or self.model.recipe.optimizer != "lbfgs"
+            or logs["loss"] < self._losses["loss"]
+        ):
+            self._losses = {name: float(value) for name, value in logs.items()}
         if step == 1:
             self._traced = now  # the first step of a scale says nothing of the others' speed
         if not self._line.due() and step != steps:
             return
-        canvas = self.model.stylizer
+        canvas, losses = self.model.stylizer, self._losses
         text = (
             f"{canvas.width}×{canvas.height} px  step {step}/{steps}  "
-            f"loss {float(logs['loss']):.4g} (content {float(logs['content_loss']):.3g}, "
-            f"style {float(logs['style_loss']):.3g})"
+            f"loss {losses['loss']:.4g} (content {losses['content_loss']:.3g}, "
+            f"style {losses['style_loss']:.3g})"
         )
         if step > 1:
             left = (now - self._started) * (1 / self.share(step) - 1)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tfstyle.config import CODE_SIDE, HubConfig, PaintConfig, Recipe, recipe_with, with_fields
 from tfstyle.painting import hub, zoo
-from tfstyle.painting.instant import Paintings, network_of_any
+from tfstyle.painting.instant import Paintings, network_of_any, weights_of
 from tfstyle.painting.regions import compose, read_masks, regions
 from tfstyle.pictures import PictureLike, as_list_of_pictures, colors, read_image, resize, to_pil
 
@@ -142,12 +142,7 @@ def stylize(
     paintings = [read_image(source).rgb for source in styles]
     if not paintings:
         raise ValueError("`style` must hold at least one painting. Received: an empty list.")
-    weights = list(style_weights) if style_weights is not None else [1.0] * len(paintings)
-    if len(weights) != len(paintings) or not all(weight > 0 for weight in weights):
-        raise ValueError(
-            f"`style_weights` must be a positive number for each of {len(paintings)} paintings. "
-            f"Received: style_weights={weights}."
-        )
+    weights = weights_of(paintings, style_weights)
     if start_from is not None:
         start_from = read_image(start_from).rgb
     rgb = resize(photo.rgb, recipe.size)

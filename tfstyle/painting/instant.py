@@ -1,5 +1,6 @@
 """Any painting as a style: the network of any style reads its code off it, once."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,21 @@ def network_of_any(recipe):
         return zoo.ANY
     named = isinstance(recipe, (str, Path)) and Path(recipe).suffix == ".keras"
     return Path(recipe) if named else None
+
+
+def weights_of(paintings, style_weights=None):
+    """Return the style weights of paintings, by default equal ones, the largest 1.
+
+    Raises:
+        ValueError: If there is not one for each, or one is not positive or not finite.
+    """
+    weights = [1.0] * len(paintings) if style_weights is None else list(style_weights)
+    if len(weights) != len(paintings) or not all(0 < weight < math.inf for weight in weights):
+        raise ValueError(
+            "`style_weights` must be a positive number for each painting, of which there are "
+            f"{len(paintings)}. Received: style_weights={weights}."
+        )
+    return [weight / max(weights) for weight in weights]
 
 
 class Paintings:
@@ -54,12 +70,7 @@ class Paintings:
         Raises:
             ValueError: If there is not one for each painting, or one is not positive.
         """
-        weights = [1.0] * len(self._paintings) if style_weights is None else list(style_weights)
-        if len(weights) != len(self._paintings) or not all(weight > 0 for weight in weights):
-            raise ValueError(
-                f"`style_weights` must be a positive number for each of {len(self._paintings)} "
-                f"paintings. Received: style_weights={weights}."
-            )
+        weights = weights_of(self._paintings, style_weights)
         return np.average(self.codes(network), 0, weights)[None].astype(np.float32)
 
     def codes(self, network):

@@ -44,13 +44,17 @@ class Style:
             ValueError: If the style weights cannot be used, or the network wants a painting.
         """
         if style_weights is None and hasattr(network, "encode"):
-            raise ValueError(
-                f"The network of any style '{self.name}' paints after a painting. Received: none. "
-                "Give the painting as `style`, and as `recipe` 'instant' or the network's path."
-            )
+            raise self.lacks_painting()
         if style_weights is None and network.num_styles == len(self.card["styles"]):
             style_weights = np.eye(network.num_styles)[self.index]
         return network.point(style_weights)
+
+    def lacks_painting(self):
+        """Return the error to raise where this, the network of any style, is used as a style."""
+        return ValueError(
+            f"The network of any style '{self.name}' paints after a painting. Received: none. "
+            "Give the painting as `style`, and as `recipe` 'instant' or the network's path."
+        )
 
 
 @functools.cache
@@ -81,6 +85,10 @@ def styles_of(path):
         ValueError: If it is no network of tfstyle.
     """
     path = Path(path)
+    if not path.exists():
+        begun = (path.with_suffix(".training") / "checkpoint.npz").is_file()
+        more = " Its training has not ended: the same tfstyle-train goes on with it." * begun
+        raise FileNotFoundError(f"There is no network '{path}'.{more}")
     refuse_special(path)  # a pipe would be waited for
     config = {}
     try:

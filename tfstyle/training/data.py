@@ -25,6 +25,7 @@ from tfstyle.pictures.finding import Found
 from tfstyle.pictures.shards import in_tfrecord, picture_in, record_of
 
 MAX_BAD_IN_A_ROW = 100
+FLAT = 2.0  # levels of 255: what deviates less is scaled up by every norm of a network, to infinity
 
 
 class Photos:
@@ -52,14 +53,17 @@ class Photos:
         ImportError: If TensorFlow Datasets is named but not installed.
     """
 
+    kind = "photographs"
+
     def __init__(self, source, cache_mb=0):
         self.source, self.cache_mb = str(source), cache_mb
         found, self.read, self.size = self._open(source)
         self.names, self.passed_over = found.photos, str(found)
         if not self.names:
             raise FileNotFoundError(
-                f"There is no photograph in '{source}', but {self.passed_over or 'nothing'}. Names "
-                f"must end in {', '.join(PHOTO_SUFFIXES)}."
+                f"There is no photograph in '{source}'"
+                f"{self.passed_over and f', but {self.passed_over}'}. "
+                f"Names must end in {', '.join(PHOTO_SUFFIXES)}."
             )
         self.bad = {}
         self._cache, self._cached, self._lock = collections.OrderedDict(), 0, threading.Lock()
@@ -121,7 +125,8 @@ class Photos:
             position: Which, from 0.
             size: Side of the crop in pixels.
             short_sides: Least and greatest short side in pixels that the photograph is resized
-                to, at random, before it is cropped and perhaps mirrored.
+                to, at random, before it is cropped and perhaps mirrored; where nothing is in the
+                crop, `size`.
             seed: Seed of order and crops.
 
         Returns:
@@ -147,17 +152,12 @@ class Photos:
         else:
             count = min(MAX_BAD_IN_A_ROW, len(self))
             raise ValueError(
-                f"{count} photographs of '{self.source}' in a row cannot be used. "
+                f"{count} {self.kind} of '{self.source}' in a row cannot be used. "
                 f"The last: {name}: {self.bad[name]}"
             )
-        scale = short_side / min(image.size)
-        width, height = (max(size, round(side * scale)) for side in image.size)
-        left, top = (int(where[i] * (side - size + 1)) for i, side in enumerate((width, height)))
-        box = [edge / scale for edge in (left, top, left + size, top + size)]
-        box[2], box[3] = min(box[2], image.width), min(box[3], image.height)
-        pixels = np.asarray(
-            image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-        )
+        pixels = _cut(image, size, short_side, where)
+        if pixels.std((0, 1)).max() < FLAT:
+            pixels = _cut(image, size, size, where)
         return pixels[:, ::-1] if mirrored else pixels
 
     def _photo(self, number, short_side):
@@ -182,6 +182,18 @@ class Photos:
                     _, oldest = self._cache.popitem(last=False)
                     self._cached -= 3 * oldest.width * oldest.height
         return image
+
+
+def _cut(image, size, short_side, where):
+    """Return the crop at a place, each from 0 to 1, of a picture brought to this short side."""
+    scale = short_side / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    left, top = (int(where[i] * (side - size + 1)) for i, side in enumerate((width, height)))
+    box = [edge / scale for edge in (left, top, left + size, top + size)]
+    box[2], box[3] = min(box[2], image.width), min(box[3], image.height)
+    return np.asarray(
+        image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    )
 
 
 def batches(photos, size, short_sides, batch_size, *, first=0, seed=0, num_styles=1, gallery=None):

@@ -8,6 +8,7 @@ import gc
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from tfstyle.training.data import Photos, batches
 from tfstyle.training.devices import strategy_for
 from tfstyle.training.gallery import Gallery, Works
 from tfstyle.training.hand import HandModel
-from tfstyle.training.run import Run, alone, folder_of, keep_to_records
+from tfstyle.training.run import Run, alone, folder_of, keep_to_records, precision_of
 from tfstyle.training.watching import (
     BatchNaN,
     CriticWon,
@@ -149,7 +150,9 @@ def train(
         if strategy and config.adversary_weight:
             raise ValueError("A critic learns on one device: leave `devices` and TF_CONFIG out.")
         network = load_network(config.network, config.network_weights)
-        precision = fastest_precision() if config.precision == "auto" else config.precision
+        precision = config.precision
+        if precision == "auto":  # of a run that goes on, what it began with
+            precision = precision_of(folder_of(output)) or fastest_precision()
 
         with strategy.scope() if strategy else contextlib.nullcontext():
             keras.utils.set_random_seed(config.seed)
@@ -231,10 +234,18 @@ def _generator(config, paths, precision, gallery):
     init = config.init
     if init == "auto":
         init = "any" if _may_start_from_any(generator) else None
+        if init is None:
+            warnings.warn(
+                "The network of any style has not this one's shape (crisp, of width 1, up to "
+                f"{AnyNet.default_blocks} blocks): the training starts from chance, which takes "
+                "more `steps`.",
+                stacklevel=2,
+            )
     if init is None:
         return generator
     init, start = _file_of(init), None
     try:
+        zoo.styles_of(init)  # is it a network of ours?
         start = load_painter(init)
         if isinstance(start, AnyNet) and config.architecture != "any":
             works, names = paths, [path.stem for path in paths]
@@ -244,14 +255,23 @@ def _generator(config, paths, precision, gallery):
             start = Paintings(works, init).network(names)
         generator.start_from(start)
     except ValueError as error:
-        cure = ""
+        cure, what = "", str(error)
+        if start is not None:
+            what = f"{_shape(start)}, to start {_shape(generator)} from"
         if isinstance(start, CrispNet) and not isinstance(generator, CrispNet):
             cure = " Choose architecture='crisp', which it has."
         raise ValueError(
-            f"`init` must be a network of the same architecture, width, blocks and number of "
-            f"styles. Received: '{init}' ({error}).{cure}"
+            f"`init` must be a network of the same architecture, width and number of styles, and "
+            f"of no fewer blocks. Received: '{init}' ({what}).{cure}"
         ) from error
     return generator
+
+
+def _shape(network):
+    return (
+        f"a {type(network).__name__} of width {network.width:g} with {network.blocks} blocks and "
+        f"{network.num_styles} styles"
+    )
 
 
 def _file_of(init):

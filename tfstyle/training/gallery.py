@@ -33,6 +33,8 @@ class Works(Photos):
         groups: Number of paintings to train on in each group, by name.
     """
 
+    kind = "paintings"
+
     def __init__(self, source, cache_mb=0):
         super().__init__(source, cache_mb)
         self._all = self.names, self.read, self.size
@@ -76,7 +78,14 @@ class Gallery(Works):
     Paintings that it does not name make a group. `Works` tells the rest.
     """
 
-    _open = Photos._open  # of one painting alone no style at large is learned
+    def _open(self, source):
+        path = local(source)
+        if path.is_file() and path.suffix.lower() in PHOTO_SUFFIXES:
+            raise ValueError(
+                "A network of any style learns from a folder or .zip of paintings (`style`). "
+                f"Received: '{source}', one painting."
+            )
+        return Photos._open(self, source)
 
     def _choose(self):
         """Choose what is drawn from, and how often."""

@@ -19,6 +19,9 @@ except ImportError:  # Windows, where nothing holds a second training off
     fcntl = None  # type: ignore[assignment]
 
 SHOWN = 3  # settings that a run differs in
+INSTEAD = (
+    "Delete it, choose another output, or, where that run has ended, let `init` name its network."
+)
 CHECKPOINT = "checkpoint.npz"  # in the folder of a run
 
 
@@ -81,8 +84,7 @@ def keep_to_records(seen, folder):
             photos.keep_to(json.loads(path.read_text()))
         except ValueError as error:
             raise ValueError(
-                f"'{folder}' holds a run on other {name}. {error} Delete it, choose another "
-                "output, or start from the earlier network by init."
+                f"'{folder}' holds a run on other {name}. {error} {INSTEAD}"
             ) from error
 
 
@@ -98,6 +100,15 @@ def save_state(folder, variables, identity, state):
     arrays = {str(i): keras.ops.convert_to_numpy(value) for i, value in enumerate(variables)}
     with writing(folder / CHECKPOINT) as temporary:
         np.savez(temporary, state=json.dumps(state | {"identity": identity}), **arrays)
+
+
+def precision_of(folder):
+    """Return the precision of the run whose checkpoint lies in a folder; None if there is none."""
+    try:
+        with np.load(folder / CHECKPOINT) as file:
+            return json.loads(str(file["state"]))["identity"]["precision"]
+    except (EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None  # what is wrong with a file that is there, `restore_state` says
 
 
 def restore_state(folder, variables, identity):
@@ -125,8 +136,7 @@ def restore_state(folder, variables, identity):
         differing[SHOWN:] = [f"and {len(differing) - SHOWN} more"]
     if differing:
         raise ValueError(
-            f"'{folder}' holds a run of other settings: {', '.join(differing)}. "
-            "Delete it, choose another output, or start from the earlier network by init."
+            f"'{folder}' holds a run of other settings: {', '.join(differing)}. {INSTEAD}"
         )
     for i, variable in enumerate(variables):
         variable.assign(arrays[str(i)])
@@ -199,6 +209,10 @@ class Run(keras.callbacks.Callback):
             for name, photos in self.seen.items():
                 write(self.folder / f"{name}.json", json.dumps(photos.record()))
             self._recorded = True
+
+    def on_train_end(self, logs=None):
+        if self.model.stop_training:  # before the sheet, which takes longer than patience may last
+            self.save()
 
     def restore(self):
         """Go on from the checkpoint, if there is one.

@@ -13,6 +13,7 @@ from PIL import Image
 from tfstyle.losses import detail_kept
 from tfstyle.pictures import read_small, save_image, to_pil
 from tfstyle.progress import Line, clock
+from tfstyle.training.run import CHECKPOINT
 
 NAN_STEPS = 20  # that loss scaling may skip in a row before a run is given up
 
@@ -48,10 +49,13 @@ class BatchNaN(keras.callbacks.Callback):
             self.photos.names[self.photos.number(position, config.seed)]
             for position in range(first, first + config.batch_size)
         ]
+        cures = ["Lower `learning_rate` or the weights of losses", "look at these photographs"]
+        if self.run.identity.get("precision") != "float32":
+            cures.append("compute in float32 (precision='float32')")
+        kept = " The last checkpoint is kept." * (self.run.folder / CHECKPOINT).exists()
         raise FloatingPointError(
-            f"The loss became {loss} at step {self.run.step}, on {', '.join(names)}. Look at these "
-            "photographs, lower `learning_rate`, or compute in float32 (precision='float32'). "
-            "The last checkpoint is kept."
+            f"The loss became {loss} at step {self.run.step}, on {', '.join(names)}. "
+            f"{', or '.join(cures)}.{kept}"
         )
 
 
