@@ -53,8 +53,9 @@ class StyleClient:
     Args:
         server: "host" or "host:port"; "dns:///host:port" takes turns among all addresses of a
             host, and "unix:path" names a Unix socket.
-        signature: "stylize_bytes", which sends files and gets PNG back; or "serving_default", which
-            sends and gets floats, exact but three times as much and more.
+        signature: "stylize_bytes", which sends files and gets JPEG back, or PNG of a model that was
+            exported so; or "serving_default", which sends and gets floats, exact but three times
+            as much and more.
         timeout_s: Longest time for a picture in seconds, retries included.
         retries: How often a picture is sent again that a server was UNAVAILABLE for.
         max_message_mb: Largest message either way.

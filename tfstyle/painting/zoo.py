@@ -140,7 +140,7 @@ def require(style, argument):
     found = find(style)
     if found is None:
         raise ValueError(
-            f"`{argument}` must be one of {tuple(styles())} or a .keras file. "
+            f"`{argument}` must be one of {(*styles(), 'any')} or a .keras file. "
             f"Received: {style!r}.{_near(style)}"
         )
     return found
