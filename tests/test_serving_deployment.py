@@ -390,7 +390,7 @@ def test_printing_loads_no_tensorflow(models, run_without_tensorflow):
 
 def test_the_page_on_serving_names_flags_that_there_are(capsys):
     known = set()
-    for command in ("serve", "client"):
+    for command in ("serve", "client", "export"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
