@@ -26,7 +26,7 @@ from tfstyle.export.report import Report
 
 pytestmark = pytest.mark.page
 
-STYLES = ("wave", "mauclair", "edtaonisl", "any")
+STYLES = ("wave", "wheat_field", "edtaonisl", "any")
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
@@ -235,17 +235,17 @@ def test_styles_mix_on_a_pad(visit, host):
     person.page.check("#mix")
     person.choose("Edtaonisl")
     knob = person.page.get_by_role("slider", name="Mixture")
-    assert knob.get_attribute("aria-valuetext") == "Mauclair 50 %, Edtaonisl 50 %"
-    exact = tfstyle.stylize(PICTURES["small.png"], "mauclair", style_weights=[0, 0, 0.5, 0.5, 0])
+    assert knob.get_attribute("aria-valuetext") == "Wheat Field 50 %, Edtaonisl 50 %"
+    exact = tfstyle.stylize(PICTURES["small.png"], "wheat_field", style_weights=[0, 0.5, 0.5, 0])
     assert difference(person.painted(), exact) <= 2
     for _ in range(20):
         knob.press("ArrowRight")
     person.after(knob.press, "ArrowRight")
-    assert knob.get_attribute("aria-valuetext") == "Mauclair 0 %, Edtaonisl 100 %"
+    assert knob.get_attribute("aria-valuetext") == "Wheat Field 0 %, Edtaonisl 100 %"
     assert difference(person.painted(), tfstyle.stylize(PICTURES["small.png"], "edtaonisl")) <= 2
     box = person.page.locator(".field").bounding_box()
     person.after(person.page.mouse.click, box["x"] + 2, box["y"] + box["height"] / 2)
-    assert knob.get_attribute("aria-valuetext") == "Mauclair 100 %, Edtaonisl 0 %"
+    assert knob.get_attribute("aria-valuetext") == "Wheat Field 100 %, Edtaonisl 0 %"
     assert person.page.is_disabled("#styles button:has-text('Wave')")
 
 
@@ -564,10 +564,10 @@ def test_a_phone_asks_for_a_photograph_first(visit, pages):
     assert person.page.inner_text("#choose") == "Open photograph"
     assert not person.page.is_visible("#save")
     person.open(("small.png", PICTURES["small.png"]))
-    person.page.tap("#styles button:has-text('Mauclair')")
+    person.page.tap("#styles button:has-text('Wheat Field')")
     with person.page.expect_download() as download:
         person.page.tap("#save")
-    assert download.value.suggested_filename == "small-mauclair.png"
+    assert download.value.suggested_filename == "small-wheat_field.png"
 
 
 def test_the_divider_follows_keys(person):
@@ -582,7 +582,7 @@ def test_styles_are_chosen_by_keys(visit, host):
     person = visit(host)
     person.page.focus("#styles button >> nth=1")
     person.after(person.page.keyboard.press, "Enter")
-    assert person.chosen == ["Mauclair"]
+    assert person.chosen == ["Wheat Field"]
 
 
 def test_the_page_is_accessible(visit, pages):
