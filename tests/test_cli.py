@@ -668,8 +668,8 @@ def test_styles_saves_thumbnails(tiny_zoo, tmp_path):
 def test_styles_refuses_an_unknown_name_in_one_line(capsys):
     assert cli.main(["styles", "monet"]) == 2
     assert capsys.readouterr().err == (
-        "tfstyle styles: `name` must be one of ('ripple', 'calm', 'storm', 'any') or a .keras file. "
-        "Received: 'monet'.\n"
+        "tfstyle styles: `name` must be one of ('ripple', 'calm', 'storm', 'any') or a .keras "
+        "file. Received: 'monet'.\n"
     )
 
 

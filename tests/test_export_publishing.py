@@ -149,7 +149,7 @@ def test_publish_keeps_nothing_that_is_not_good_enough(format, tmp_path):
 
 
 def test_find_network_lists_the_styles_where_one_is_unknown():
-    text = r"must be one of \('ripple', 'calm', 'storm', 'any'\) or a \.keras file\. Received: 'wave'\."
+    text = r"one of \('ripple', 'calm', 'storm', 'any'\) or a \.keras file\. Received: 'wave'\."
     with pytest.raises(ValueError, match=text):
         find_network("wave", ExportConfig())
 
