@@ -17,8 +17,9 @@ from tfstyle.training import feed_forward as training
 
 REQUIRED = ["--style", "wave.png", "--content", "photos", "--output", "a.keras"]
 TINY = (
-    "--width 0.125 --blocks 0 --sizes 32 --content-size 32 40 --style-size 32 --batch-size 2 "
-    "--steps 4 --precision float32 --content-layers block1_conv2 --style-layers block1_conv1"
+    "--init None --width 0.125 --blocks 0 --sizes 32 --content-size 32 40 --style-size 32 "
+    "--batch-size 2 --steps 4 --precision float32 "
+    "--content-layers block1_conv2 --style-layers block1_conv1"
 ).split()
 
 

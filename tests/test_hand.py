@@ -260,7 +260,7 @@ class Stop(keras.callbacks.Callback):
     ("style", "changes"),
     [
         ("monet", {}),
-        ("monet/00.png", {"config": "default", "adversary_weight": 0.5, "style_size": 64}),
+        ("monet/00.png", {"config": "lean", "adversary_weight": 0.5, "style_size": 64}),
     ],
     ids=["collection", "one painting"],
 )

@@ -109,6 +109,7 @@ def commands(page):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The network of any style has not this one's shape")
 @pytest.mark.parametrize("page", filter(commands, PAGES), ids=lambda page: page.name)
 def test_tfstyle_commands_run(monkeypatch, page):
     monkeypatch.setattr("tfstyle.export.parity.SHIPPED_SIDES", (48,))

@@ -503,7 +503,7 @@ def test_nan_in_float32_stops_and_keeps_the_checkpoint_of_the_step_before():
     watch, _ = poison(3, factor=np.nan)
     photos = Photos("photos")
     names = [photos.names[photos.number(position)] for position in (4, 5)]
-    text = rf"nan at step 3, on {', '.join(names)}\. Look at .*precision='float32'.* is kept\."
+    text = rf"nan at step 3, on {', '.join(names)}\. Lower .* photographs\. .* is kept\."
     arguments = {"callbacks": [watch], "checkpoint_minutes": 0, **TINY}
     with pytest.raises(FloatingPointError, match=text):
         train("wave.png", photos, "a.keras", **arguments)

@@ -260,6 +260,7 @@ def test_tensorboard_has_losses_learning_rate_speed_and_sheet(photos, tmp_path):
         tmp_path / "wave.png",
         photos,
         tmp_path / "a.keras",
+        init=None,
         width=0.125,
         blocks=0,
         sizes=(32,),
