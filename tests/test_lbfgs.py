@@ -29,10 +29,10 @@ def watched(function, seen):
 
 
 @pytest.mark.parametrize("bounds", [None, (0.0, 0.5)])
-@pytest.mark.parametrize("corrections", [1, 10])
-def test_minimize_finds_what_scipy_finds(bounds, corrections):
+@pytest.mark.parametrize(("corrections", "sparing"), [(1, False), (10, False), (10, True)])
+def test_minimize_finds_what_scipy_finds(bounds, corrections, sparing):
     function, seen = valley(), []
-    x = lbfgs.minimize(watched(function, seen), ops.zeros(60), bounds, corrections)
+    x = lbfgs.minimize(watched(function, seen), ops.zeros(60), bounds, corrections, sparing)
     theirs = scipy.optimize.minimize(
         function,
         np.zeros(60),

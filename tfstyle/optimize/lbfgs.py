@@ -9,10 +9,11 @@ from tfstyle.networks.graphs import compiled
 
 TRIALS = 12  # of a line search, each at most half as far, before it is given up
 SUFFICIENT = 1e-4  # share of the loss that the slope promises
+FIRST = 0.01  # how far the first step goes, in the mean over all numbers
 SHORTEST, LONGEST = 0.1, 0.5  # of the last trial's length
 
 
-def minimize(evaluate, x, bounds=None, corrections=10):
+def minimize(evaluate, x, bounds=None, corrections=10, sparing=False):
     """Move a picture to where a function of it is lower, until nothing more is gained.
 
     Args:
@@ -21,6 +22,7 @@ def minimize(evaluate, x, bounds=None, corrections=10):
         x: Float32 tensor to start from, of any shape; brought within the bounds.
         bounds: Least and greatest value, numbers or tensors that broadcast; None: no bounds.
         corrections: Steps that are remembered.
+        sparing: Whether to remember them in bfloat16, which takes half the memory.
 
     Returns:
         The picture. The search ends where no step along the gradient lowers the loss by more than
@@ -37,8 +39,11 @@ def minimize(evaluate, x, bounds=None, corrections=10):
     low, high = (-float("inf"), float("inf")) if bounds is None else bounds
     low, high = ops.convert_to_tensor(low, "float32"), ops.convert_to_tensor(high, "float32")
     directed, moved = _compiled()
+    remembered = "bfloat16" if sparing else "float32"
+    if sparing:
+        directed = _direction  # compiled, it would hold all of them in float32 at once
     x = ops.clip(x, low, high)
-    nothing = ops.zeros_like(x)
+    nothing = ops.zeros_like(x, remembered)
     empty = [(nothing, nothing)] * corrections
     pairs, curvatures = empty, [0.0] * corrections
     loss, gradient = evaluate(x)
@@ -52,7 +57,7 @@ def minimize(evaluate, x, bounds=None, corrections=10):
                 f"The gradient became {sum_of_it}. Lower the weights of the losses, or compute in "
                 "float32 (precision='float32')."
             )
-        size = 1.0 if curvatures[-1] else min(1.0, 1 / max(sum_of_it, 1e-30))
+        size = 1.0 if curvatures[-1] else FIRST * math.prod(x.shape) / max(sum_of_it, 1e-30)
         for _ in range(TRIALS):
             length = ops.convert_to_tensor(size, "float32")  # a number would be compiled anew
             there, step, slope = moved(x, direction, length, low, high, gradient)
@@ -60,7 +65,7 @@ def minimize(evaluate, x, bounds=None, corrections=10):
             if slope >= 0:
                 break
             its_loss, its_gradient = evaluate(there)
-            if its_loss <= loss + SUFFICIENT * slope:
+            if its_loss < loss and its_loss <= loss + SUFFICIENT * slope:
                 break
             # Where a parabola through both losses is least.
             least = -0.5 * slope / (its_loss - loss - slope)
@@ -72,10 +77,11 @@ def minimize(evaluate, x, bounds=None, corrections=10):
                 return x
             pairs, curvatures = empty, [0.0] * corrections  # once more along the gradient
             continue
-        change = its_gradient - gradient
+        pair = [ops.cast(each, remembered) for each in (step, its_gradient - gradient)]
+        step, change = map(_exact, pair)
         curvature = float(ops.sum(step * change))
         if curvature > 1e-10 * float(ops.sum(change * change)):
-            pairs = [*pairs[1:], (step, change)]
+            pairs = [*pairs[1:], pair]
             curvatures = [*curvatures[1:], curvature]
         x, loss, gradient = there, its_loss, its_gradient
 
@@ -99,15 +105,21 @@ def _direction(x, gradient, low, high, steps, changes, curvatures):
     inverse = known / ops.where(curvatures > 0, curvatures, 1)
     shares = []
     for i in reversed(range(len(steps))):
-        shares.insert(0, inverse[i] * ops.sum(steps[i] * way))
-        way = way - shares[0] * changes[i]
-    newest = ops.sum(changes[-1] * changes[-1])
+        shares.insert(0, inverse[i] * ops.sum(_exact(steps[i]) * way))
+        way = way - shares[0] * _exact(changes[i])
+    newest = ops.sum(_exact(changes[-1]) ** 2)
     way = way * ops.where(known[-1] > 0, curvatures[-1] / ops.maximum(newest, 1e-30), 1)
     for i in range(len(steps)):
-        way = way + steps[i] * (shares[i] - inverse[i] * ops.sum(changes[i] * way))
+        way = way + _exact(steps[i]) * (
+            shares[i] - inverse[i] * ops.sum(_exact(changes[i]) * way)
+        )
     way = way * free
     way = ops.where(ops.sum(way * gradient) < 0, way, downhill)
     return way, ops.sum(ops.abs(way))
+
+
+def _exact(remembered):
+    return ops.cast(remembered, "float32")
 
 
 def _move(x, direction, size, low, high, gradient):

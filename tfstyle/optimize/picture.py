@@ -168,7 +168,6 @@ def _run_lbfgs(model, recipe, callbacks, model_in):
     calls = keras.callbacks.CallbackList(
         callbacks, add_history=False, model=model, epochs=1, steps=recipe.steps
     )
-    bounds = canvas.bounds if canvas.clip else None
     best, step = (np.inf, keras.ops.convert_to_tensor(canvas.picture)), 0
     model.stop_training = False
 
@@ -192,18 +191,25 @@ def _run_lbfgs(model, recipe, callbacks, model_in):
             raise Done
         return logs["loss"], gradient
 
+    search = functools.partial(
+        minimize,
+        loss_and_gradient,
+        bounds=canvas.bounds if canvas.clip else None,
+        corrections=recipe.corrections,
+        sparing=isinstance(model, PiecewiseModel),
+    )
     calls.on_train_begin()
     calls.on_epoch_begin(0)
     try:
-        minimize(loss_and_gradient, best[1], bounds, recipe.corrections)
+        search(best[1])
         if model.extractor.compute_dtype != "float32":
             evaluate = model_in("float32").loss_and_gradient()
             best = np.inf, best[1]  # losses in one precision say nothing of the other's
-            minimize(loss_and_gradient, best[1], bounds, recipe.corrections)
+            search(best[1])
         before = np.inf
         while best[0] < before:
             before = best[0]
-            minimize(loss_and_gradient, best[1], bounds, recipe.corrections)
+            search(best[1])
     except Done:
         pass  # the steps are done, or a callback stopped the run
     finally:
