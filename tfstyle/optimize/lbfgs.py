@@ -110,9 +110,7 @@ def _direction(x, gradient, low, high, steps, changes, curvatures):
     newest = ops.sum(_exact(changes[-1]) ** 2)
     way = way * ops.where(known[-1] > 0, curvatures[-1] / ops.maximum(newest, 1e-30), 1)
     for i in range(len(steps)):
-        way = way + _exact(steps[i]) * (
-            shares[i] - inverse[i] * ops.sum(_exact(changes[i]) * way)
-        )
+        way = way + _exact(steps[i]) * (shares[i] - inverse[i] * ops.sum(_exact(changes[i]) * way))
     way = way * free
     way = ops.where(ops.sum(way * gradient) < 0, way, downhill)
     return way, ops.sum(ops.abs(way))
