@@ -65,6 +65,16 @@ def test_minimize_takes_a_step_into_nothing_back():
     np.testing.assert_allclose(x, [0.9], atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e9])
+def test_minimize_first_goes_as_far_whatever_the_loss_is_measured_in(scale):
+    seen = []
+    lbfgs.minimize(
+        watched(lambda x: (scale * np.sum((x - 3) ** 2), 2 * scale * (x - 3)), seen),
+        ops.convert_to_tensor(np.linspace(0, 2, 50), "float32"),
+    )
+    np.testing.assert_allclose(np.abs(seen[1] - seen[0]).mean(), lbfgs.FIRST, rtol=1e-3)
+
+
 def test_minimize_starts_within_the_bounds():
     seen = []
     x = lbfgs.minimize(

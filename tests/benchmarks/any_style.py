@@ -51,7 +51,7 @@ def losses(network, photos, paintings, options):
         values = []
         for photo in photos.values():
             pair = network(photo[None], code), photo[None]
-            noise = octave_noise(*pair[1].shape[1:3])
+            noise = octave_noise(*pair[1].shape[1:3], options.noise)
             noisy = stability_loss(pair[0], network(pair[1] + noise, code), noise)
             seen = model.losses_of(*pair)
             found = [float(seen[key]) for key in ("content_loss", "style_loss", "grid")]
@@ -106,6 +106,7 @@ if __name__ == "__main__":
     parser.add_argument("--every", type=int, default=1, help="of a folder of paintings")
     parser.add_argument("--count", type=int, help="of photographs")
     parser.add_argument("--size", type=int, default=256, help="long side of photographs, px")
+    parser.add_argument("--noise", type=float, default=0.015, help="its deviation at each size")
     parser.add_argument("--network", type=Path, default=zoo.ANY)
     parser.add_argument("--cell", type=int, default=256)
     parser.add_argument("-o", "--output", type=Path, default=Path("sheet.png"))

@@ -212,7 +212,7 @@ def _means(x, window, stride):
     return ops.average_pool(x, window, stride, data_format="channels_last")
 
 
-def octave_noise(height, width, deviation=0.004, cells=(1, 2, 4, 8)):
+def octave_noise(height, width, deviation=0.015, cells=(1, 2, 4, 8)):
     """Return noise as photographs have it: of pixels, as a camera's, and of blocks, as a JPEG's.
 
     Args:

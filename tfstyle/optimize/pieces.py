@@ -17,7 +17,7 @@ from tfstyle.networks.graphs import compiled
 
 GB_A_MEGAPIXEL = 3.0  # that loss and gradient of a whole picture take
 GB_TO_START = 1.0  # TensorFlow, the loss network and what else there is
-GB_TO_REMEMBER = 0.25  # a megapixel: the steps of L-BFGS, and content
+GB_TO_REMEMBER = 0.33  # a megapixel: the steps of L-BFGS, and content
 LEAST_PIECE = 0.1  # megapixels
 
 
