@@ -74,14 +74,13 @@ def talk(server, *parts):
 
 
 def read_answer(connection):
-    """Read one answer up to its length, or to the end of the connection."""
-    answer = b""
-    while b"\r\n\r\n" not in answer and (part := connection.recv(65536)):
-        answer += part
-    head, _, body = answer.partition(b"\r\n\r\n")
-    length = int(re.search(rb"content-length: (\d+)", head, re.I)[1]) if b"ength" in head else 1e9
-    while len(body) < length and (part := connection.recv(65536)):
-        body += part
+    """Read one answer up to its length, or to the end of the connection, and no byte more."""
+    head = body = b""
+    while not head.endswith(b"\r\n\r\n") and (part := connection.recv(1)):
+        head += part
+    left = int(re.search(rb"content-length: (\d+)", head, re.I)[1]) if b"ength" in head else 10**9
+    while left and (part := connection.recv(min(left, 65536))):
+        body, left = body + part, left - len(part)
     return int(head.split()[1]), body
 
 
