@@ -1,6 +1,7 @@
 """The server: gRPC, REST, health and metrics around a store of models, started and drained."""
 
 import concurrent.futures
+import contextlib
 import logging
 import os
 import queue
@@ -152,7 +153,10 @@ class StyleServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: asked.put(number))
         self.start()
-        asked.get()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                asked.get(timeout=0.5)  # a signal that another thread took ends no wait
+                break
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         log.info("draining")
