@@ -18,6 +18,7 @@ from tfstyle.networks import (
     depth_to_space,
     space_to_depth,
 )
+from tfstyle.networks.layers import FAINT, SQUARES, coring
 
 
 def picture(height=6, width=5):
@@ -304,6 +305,89 @@ def test_depth_to_space_is_the_inverse(monkeypatch, backend):
     folded = space_to_depth(x, 4)
     np.testing.assert_array_equal(folded, expected)
     np.testing.assert_array_equal(depth_to_space(folded, 4), x)
+
+
+# Coring
+
+
+def folded(image):
+    return space_to_depth(np.float32(image)[None], 2)
+
+
+def cored(image):
+    return np.asarray(depth_to_space(coring(folded(image)), 2))[0]
+
+
+def slope(height, width):
+    """A gradient that is flat to the eye, in three colors."""
+    return np.linspace(0.3, 0.5, width)[:, None] * np.ones((height, 1, 3)) * [1, 0.8, 0.6]
+
+
+def around(x, reduce, size):
+    """Reduce what lies in the squares around each pixel of `(height, width, channels)`; beyond the
+    borders there is nothing."""
+    far = size // 2
+    beyond = np.pad(x, [(far, far), (far, far), (0, 0)], constant_values=np.nan)
+    return reduce(np.lib.stride_tricks.sliding_window_view(beyond, (size, size), (0, 1)), (-2, -1))
+
+
+def test_coring_is_what_numpy_makes_of_it(call):
+    random = np.random.default_rng(0)
+    image = slope(40, 48) + random.normal(0, 0.02, (40, 48, 3)) * random.random((40, 48, 1)) ** 2
+    x = np.asarray(folded(image))[0]
+
+    def left(band, faint):
+        return band * np.clip(around(np.abs(band), np.nanmax, 3) * 255 / faint - 1, 0, 1)
+
+    means = [x.reshape(20, 24, 4, 3).mean(2)]
+    means += [around(means[-1], np.nanmean, side) for side in SQUARES[:1]]
+    for side in SQUARES[1:]:
+        means.append(around(means[-1], np.nanmean, side))
+    expected = means[-1] + sum(
+        left(means[i] - means[i + 1], faint) for i, faint in enumerate(FAINT[1:])
+    )
+    four = (1, 1, 4)
+    expected = np.tile(expected, four) + left(x - np.tile(means[0], four), FAINT[0])
+    np.testing.assert_allclose(call(coring, x[None])[0], expected, atol=1e-6)
+
+
+def test_coring_takes_away_noise_of_two_levels():
+    noise = np.random.default_rng(0).normal(0, 2 / 255, (96, 96, 3))
+    calm = cored(slope(96, 96) + noise)
+    inner = (slice(36, -36),) * 2
+    assert np.std((calm - slope(96, 96))[inner]) < 0.15 * np.std(noise[inner])
+
+
+def test_coring_leaves_strong_detail_and_gradients_as_they_are():
+    random = np.random.default_rng(0)
+    blocks = np.kron(random.random((24, 24, 1)) > 0.5, np.ones((4, 4, 3)))
+    assert np.abs(cored(blocks) - blocks).mean() < 0.1 / 255
+    inner = (slice(36, -36),) * 2
+    np.testing.assert_allclose(cored(slope(96, 96))[inner], slope(96, 96)[inner], atol=2 / 255)
+
+
+def test_a_calm_network_reaches_as_far_as_coring():
+    image = np.zeros((128, 128, 3))
+    image[64, 64] = 0.3
+    farthest = np.max(np.abs(np.argwhere(cored(image))[:, :2] - 64))
+    more = CrispNet(0.25, 1, calm=True).reach - CrispNet(0.25, 1).reach
+    assert more - 2 < farthest <= more
+
+
+def test_a_calm_network_makes_nothing_of_noise():
+    keras.utils.set_random_seed(0)
+    network = CrispNet(0.25, 1, calm=True)
+    image = slope(128, 128)
+    image[:16] = np.random.default_rng(1).random((16, 128, 1))
+    noisy = image + np.random.default_rng(0).normal(0, 1 / 255, image.shape)
+
+    def effect():
+        painted, other = (np.asarray(network(np.float32(x)[None])) for x in (image, noisy))
+        return np.std((painted - other)[0, 64:])
+
+    calm = effect()
+    network.calm = False
+    assert calm < 0.2 * effect()
 
 
 # Generators

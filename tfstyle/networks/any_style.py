@@ -83,8 +83,10 @@ class AnyNet(CrispNet):
 
     default_blocks = 5
 
-    def __init__(self, width=1.0, blocks=None, num_styles=CODE_SIZE, card=None, **kwargs):
-        super().__init__(width, blocks, num_styles, card, **kwargs)
+    def __init__(
+        self, width=1.0, blocks=None, num_styles=CODE_SIZE, card=None, calm=True, **kwargs
+    ):
+        super().__init__(width, blocks, num_styles, card, calm, **kwargs)
         self.encoder = StyleEncoder(num_styles, dtype=self.dtype_policy)
         self.encoder.build((None, None, None, 3))
         for norm in self.norms():
@@ -136,7 +138,7 @@ class AnyNet(CrispNet):
             A `CrispNet`, which needs no painting and no encoder.
         """
         settings = self.get_config()
-        names = "width blocks dtype".split()
+        names = "width blocks calm dtype".split()
         settings = {name: settings[name] for name in names}
         network = CrispNet(**settings, num_styles=len(codes), card=card)
         for new, old in zip(network.norms(), self.norms(), strict=True):

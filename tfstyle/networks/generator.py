@@ -6,7 +6,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfstyle.networks.layers import Convolution, ResidualBlock, space_to_depth
+from tfstyle.networks.layers import (
+    SQUARES,
+    Convolution,
+    ResidualBlock,
+    coring,
+    space_to_depth,
+)
 
 
 class Generator(keras.Model):
@@ -248,12 +254,21 @@ class CrispNet(Generator):
 
     2×2 pixels are folded into channels, 3×3 to 24 channels, stride 2 to 64, three residual blocks,
     a doubling to 24 channels, to which the first 24 are added, a doubling with 5×5 to RGB.
+
+    Args:
+        calm: Whether a photograph's faint noise is taken away first (`coring`), of which a network
+            can make strokes.
     """
 
     multiple, fold, default_blocks = 4, 2, 3
     leak = 0.02
 
+    def __init__(self, width=1.0, blocks=None, num_styles=1, card=None, calm=False, **kwargs):
+        super().__init__(width, blocks, num_styles, card, **kwargs)
+        self.calm = calm
+
     def trunk(self, x, normalize):
+        x = coring(x) if self.calm else x
         first, *middle, last = self.stages
         x = half = first(x, normalize=normalize)
         for stage in middle:
@@ -269,6 +284,14 @@ class CrispNet(Generator):
             convolution(some, upsample=True),
             convolution(3, 5, upsample=True, num_styles=0, activation=False),
         ]
+
+    @property
+    def reach(self):
+        cored = sum(side // 2 for side in SQUARES) + 1 if self.calm else 0
+        return super().reach + self.fold * cored
+
+    def get_config(self):
+        return super().get_config() | {"calm": self.calm}
 
 
 def blend(num_styles, style_weights=None):
