@@ -35,8 +35,9 @@ class ExportConfig:
     all_styles: bool = False
     """Keep all styles of a network of several, and an input `style_weights`."""
     precision: Precision | None = None
-    """For LiteRT: "float16", half the file; "dynamic", weights in 8 bits; "int8", convolutions in 8
-    bits but for the first and the last. None: float32, float16 for Android and the page."""
+    """For LiteRT: "float16", half the file; "dynamic", weights of convolutions in 8 bits, but for
+    the first and the last; "int8", all of these in 8 bits. None: float32, float16 for Android and
+    the page."""
     size: int | str | None = None
     """For LiteRT: fixed side in pixels, or HEIGHTxWIDTH; GPUs need one. None: any size; 256 and
     512 for Android."""

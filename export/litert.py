@@ -315,11 +315,33 @@ def _converted(frozen, name, traced, precision, examples=None):
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
         if precision == "int8":
             return _convert_to_int8(converter, examples)
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        data = converter.convert()
+        return _with_small_kernels(data) if precision == "dynamic" else data
+
+
+def _with_small_kernels(data):
+    """Return a file, given as bytes, with the kernels of its convolutions, but for the first and
+    the last, in 8 bits: LiteRT then rounds what they are given to 8 bits, too, as it comes.
+
+    TensorFlow's converter would do so with all weights. Scales and shifts of a painting, and what
+    meets the eye last, lose too much by that.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    graph = model.subgraphs[0]
+    for operator in _convolutions(graph)[1:-1]:
+        kernel = graph.tensors[operator.inputs[1]]
+        buffer = model.buffers[kernel.buffer]
+        values = np.frombuffer(bytes(buffer.data), np.float32).reshape(kernel.shape)
+        scale = np.maximum(np.abs(values).max((1, 2, 3)), 1e-9) / 127
+        short = np.round(values / scale[:, None, None, None]).astype(np.int8)
+        buffer.data = np.frombuffer(short.tobytes(), np.uint8)
+        kernel.type, kernel.quantization = schema.TensorType.INT8, schema.QuantizationParametersT()
+        kernel.quantization.scale = scale
+        kernel.quantization.zeroPoint = np.zeros(len(scale), np.int64)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _convert_to_int8(converter, examples):
@@ -327,10 +349,12 @@ def _convert_to_int8(converter, examples):
     import tensorflow as tf
 
     # Instance norms, and what meets the eye first and last, would lose most of the precision.
-    convolutions = _convolutions(converter.convert())
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(converter.convert()))
+    graph = model.subgraphs[0]
+    names = [graph.tensors[each.outputs[0]].name.decode() for each in _convolutions(graph)]
     options = tf.lite.experimental.QuantizationDebugOptions(
         denylisted_ops=sorted(OPERATORS - {"CONV_2D", "QUANTIZE", "DEQUANTIZE"}),
-        denylisted_nodes=[convolutions[0], convolutions[-1]],
+        denylisted_nodes=[names[0], names[-1]],
     )
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = examples
@@ -341,12 +365,7 @@ def _convert_to_int8(converter, examples):
     return debugger.get_nondebug_quantized_model()
 
 
-def _convolutions(data):
-    """Return the names of what the convolutions of a file return, in their order."""
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    graph = model.subgraphs[0]
-    return [
-        graph.tensors[operator.outputs[0]].name.decode()
-        for operator in graph.operators
-        if isinstance(operator.builtinOptions, schema.Conv2DOptionsT)
-    ]
+def _convolutions(graph):
+    """Return the convolutions of a graph in their order."""
+    kind = schema.Conv2DOptionsT
+    return [each for each in graph.operators if isinstance(each.builtinOptions, kind)]

@@ -187,6 +187,16 @@ def test_a_pair_in_eight_bits_reads_codes_in_sixteen(network, tmp_path):
     assert verify(path, network).passed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
+@pytest.mark.parametrize("style", ["any", "wave"])
+def test_what_ships_is_exported_in_every_precision(style, precision, tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "SHIPPED_SIDES", (256,))
+    config = ExportConfig(format="litert", precision=precision)
+    publish(style, tmp_path / "style.tflite", config)  # raises where it is not as good as it can be
+    assert (tmp_path / "style.tflite").is_file()
+
+
 def test_a_pair_that_is_not_good_enough_leaves_neither_file(network, pair, tmp_path, monkeypatch):
     def refuse(path):
         assert encoder_path(path).is_file()
