@@ -63,7 +63,12 @@ def run(arguments):
     elif config.format == "onnx":
         check_output_path(output, (".onnx",))
     elif output.suffix or output.is_file():
-        raise ValueError(f"`output` must be a folder. Received: '{output}'.")
+        formats = {".tflite": "litert", ".onnx": "onnx", ".html": "web"}
+        known = formats.get(output.suffix)
+        hint = f" For a file add --format {known}." if known else ""
+        raise ValueError(
+            f"`output` must be a folder with format {config.format!r}. Received: '{output}'.{hint}"
+        )
     else:
         check_folder_writable(output)
     load_tensorflow()

@@ -230,7 +230,7 @@ def test_export_says_when_there_are_no_warmup_requests(capsys, monkeypatch):
         (["export", "ripple", "no/a.tflite", "--format", "litert"], "Create the folder 'no'"),
         (["export", "ripple", "folder.tflite", "--format", "litert"], "'folder_encoder.tflite', a"),
         (["export", "ripple", "b.tflite", "--format", "litert"], "Received: 'b.json', a folder"),
-        (["export", "ripple", "a.tflite"], "`output` must be a folder. Received: 'a.tflite'."),
+        (["export", "ripple", "a.tflite"], "Received: 'a.tflite'. For a file add --format litert."),
         (["verify", "gone.tflite"], "There is no 'gone.tflite'."),
     ],
 )

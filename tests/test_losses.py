@@ -13,6 +13,7 @@ from tfstyle.losses import (
     content_loss,
     detail_kept,
     gram_matrix,
+    grid_variation,
     octave_noise,
     stability_loss,
     style_loss,
@@ -314,6 +315,32 @@ def test_losses_list_the_norms_where_one_is_unknown(loss, norms):
 def test_gram_matrix_needs_four_axes(shape):
     with pytest.raises(ValueError, match=r"axes \(batch, height, width, channels\)\. .*shape=\("):
         gram_matrix(keras.ops.ones(shape))
+
+
+def test_grid_variation_follows_its_formula(call):
+    image = noise(2, 70, 130, 3, scale=0.1)
+    expected = []
+    for batch, top, left in np.ndindex(2, 2, 4):
+        window = image[batch, 32 * top : 32 * top + 32, 32 * left : 32 * left + 32].astype(float)
+        cell = window.reshape(8, 4, 8, 4, 3).mean((0, 2))
+        cell -= cell.mean((0, 1))
+        place = np.array([-1.5, -0.5, 0.5, 1.5]) / 31
+        cell -= (window[-1] - window[0]).mean(0) * place[:, None, None]
+        cell -= (window[:, -1] - window[:, 0]).mean(0) * place[:, None]
+        expected.append(np.mean(cell**2))
+    np.testing.assert_allclose(call(grid_variation, image), np.mean(expected), rtol=1e-4)
+
+
+def test_grid_variation_sees_cells_and_steps_and_no_slope():
+    y, x = np.mgrid[:64, :96]
+
+    def levels(brightness):
+        return 255 * float(grid_variation(np.stack([brightness / 255] * 3, -1)[None])) ** 0.5
+
+    assert levels(0.5 * x + 0.2 * y) < 1e-3
+    assert levels(0.5 * (x // 4 * 4)) > 0.4
+    assert levels(2.0 * ((x // 2 + y // 2) % 2)) == pytest.approx(1)
+    assert levels(2.0 * ((x // 8 + y // 8) % 2)) < 1e-3
 
 
 def test_octave_noise_is_of_pixels_and_of_blocks_and_the_same_each_time(call):

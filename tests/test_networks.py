@@ -339,6 +339,9 @@ def test_coring_is_what_numpy_makes_of_it(call):
     def left(band, faint):
         return band * np.clip(around(np.abs(band), np.nanmax, 3) * 255 / faint - 1, 0, 1)
 
+    def between(small):
+        return folded(tf.image.resize(small, (40, 48)))[0]
+
     means = [x.reshape(20, 24, 4, 3).mean(2)]
     means += [around(means[-1], np.nanmean, side) for side in SQUARES[:1]]
     for side in SQUARES[1:]:
@@ -346,8 +349,7 @@ def test_coring_is_what_numpy_makes_of_it(call):
     expected = means[-1] + sum(
         left(means[i] - means[i + 1], faint) for i, faint in enumerate(FAINT[1:])
     )
-    four = (1, 1, 4)
-    expected = np.tile(expected, four) + left(x - np.tile(means[0], four), FAINT[0])
+    expected = between(expected) + left(x - between(means[0]), FAINT[0])
     np.testing.assert_allclose(call(coring, x[None])[0], expected, atol=1e-6)
 
 
@@ -363,7 +365,7 @@ def test_coring_leaves_strong_detail_and_gradients_as_they_are():
     blocks = np.kron(random.random((24, 24, 1)) > 0.5, np.ones((4, 4, 3)))
     assert np.abs(cored(blocks) - blocks).mean() < 0.1 / 255
     inner = (slice(36, -36),) * 2
-    np.testing.assert_allclose(cored(slope(96, 96))[inner], slope(96, 96)[inner], atol=2 / 255)
+    np.testing.assert_allclose(cored(slope(96, 96))[inner], slope(96, 96)[inner], atol=1e-6)
 
 
 def test_a_calm_network_reaches_as_far_as_coring():
@@ -371,7 +373,7 @@ def test_a_calm_network_reaches_as_far_as_coring():
     image[64, 64] = 0.3
     farthest = np.max(np.abs(np.argwhere(cored(image))[:, :2] - 64))
     more = CrispNet(0.25, 1, calm=True).reach - CrispNet(0.25, 1).reach
-    assert more - 2 < farthest <= more
+    assert more - 4 < farthest <= more  # the gates' own pixel is not seen on black
 
 
 def test_a_calm_network_makes_nothing_of_noise():

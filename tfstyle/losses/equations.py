@@ -136,8 +136,9 @@ def grid_variation(image, period=4, window=32):
     """Measure how much of a picture repeats with the grid that a network computes on.
 
     A network that works at a quarter of the size paints on flat areas what depends on a pixel's
-    place in its 4×4 cell: a fine checkerboard. Over each window the mean of every place in the
-    cell is taken; strokes average out, a grid does not.
+    place in its 4×4 cell: a fine checkerboard, or steps in place of a slope. Over each window the
+    mean of every place in the cell is taken, less what a slope across the window makes of it;
+    strokes average out, a grid does not.
 
     Args:
         image: Float tensor `(batch, height, width, 3)`, [0, 1], at least `window` a side.
@@ -162,7 +163,14 @@ def grid_variation(image, period=4, window=32):
     means = ops.mean(ops.reshape(image, (-1, cells, period * width * window * 3)), 1)
     means = ops.mean(ops.reshape(means, (-1, cells, period * 3)), 1)
     means = ops.reshape(means, (-1, period, width, period, 3))
-    return ops.mean((means - ops.mean(means, (1, 3), keepdims=True)) ** 2)
+    means = means - ops.mean(means, (1, 3), keepdims=True)
+    # Of each window's borders the means, and so the slopes across it.
+    rows = ops.reshape(image, (-1, window, width, window, 3))
+    down = ops.mean(rows[:, -1] - rows[:, 0], 2)[:, None, :, None]
+    right = ops.mean(rows[:, :, :, -1] - rows[:, :, :, 0], 1)[:, None, :, None]
+    place = (ops.arange(period, dtype="float32") - (period - 1) / 2) / (window - 1)
+    slope = down * place[:, None, None, None] + right * place[:, None]
+    return ops.mean((means - slope) ** 2)
 
 
 def detail_kept(pictures, photographs, scales=3, window=8):

@@ -287,7 +287,7 @@ class CrispNet(Generator):
 
     @property
     def reach(self):
-        cored = sum(side // 2 for side in SQUARES) + 1 if self.calm else 0
+        cored = sum(side // 2 for side in SQUARES) + 2 if self.calm else 0
         return super().reach + self.fold * cored
 
     def get_config(self):

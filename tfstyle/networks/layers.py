@@ -222,7 +222,7 @@ def coring(x):
     Source of the method: J. P. Rossi (1978), Digital techniques for reducing television noise.
     """
     mean = sum(x[..., start : start + 3] for start in range(0, 12, 3)) / 4
-    fine = _above(FAINT[0], x - _four(mean))
+    fine = _above(FAINT[0], x - _between(mean))
     bands = []
     for side, faint in zip(SQUARES, FAINT[1:], strict=True):
         smooth = mean
@@ -230,7 +230,7 @@ def coring(x):
             smooth = ops.average_pool(smooth, window, 1, "same", data_format="channels_last")
         bands.append(_above(faint, mean - smooth))
         mean = smooth
-    return fine + _four(sum(bands, mean))
+    return fine + _between(sum(bands, mean))
 
 
 def _above(faint, band):
@@ -238,8 +238,18 @@ def _above(faint, band):
     return band * ops.clip(strength * (255 / faint) - 1, 0, 1)
 
 
-def _four(x):
-    return ops.concatenate([x] * 4, -1)
+def _between(x):
+    """Return the four pixels inside each, `(batch, height, width, 4·channels)`, bilinearly."""
+    x = _extend(x, 1, mirror=False)
+    rows = [0.75 * x[:, 1:-1] + 0.25 * other for other in (x[:, :-2], x[:, 2:])]
+    return ops.concatenate(
+        [
+            0.75 * row[:, :, 1:-1] + 0.25 * other
+            for row in rows
+            for other in (row[:, :, :-2], row[:, :, 2:])
+        ],
+        -1,
+    )
 
 
 def space_to_depth(x, block):
