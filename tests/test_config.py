@@ -423,6 +423,7 @@ def test_train_config_offers_the_networks_there_are():
         ({"xla": 1}, TypeError, r"`xla` must be bool\. Received: xla=1\."),
         ({"seed": "a"}, TypeError, r"`seed` must be int\. Received: seed='a'\."),
         ({"grid_weight": -1}, ValueError, r"`grid_weight` must not be negative"),
+        ({"stability_noise": 0}, ValueError, r"`stability_noise` must be positive"),
         ({"style_layers": ("conv1",)}, ValueError, r"at least one layer of vgg19.*\('conv1',\)\."),
     ],
 )

@@ -189,6 +189,18 @@ def test_noise_is_painted_over_where_that_is_asked_for(tiny_network):
     assert float(model.losses_of(3 * photographs, photographs)["loss"]) == pytest.approx(4.5, 1e-4)
 
 
+def test_noise_is_as_strong_as_is_asked_for(tiny_network):
+    def loss(noise):
+        config = training_with(stability_weight=1, stability_noise=noise)
+        terms = [term for term in terms_of(config) if term.name == "stability"]
+        extractor = FeatureExtractor(tiny_network, [])
+        model = StyleContentModel(lambda x, training: x**2, extractor, terms)
+        black = np.zeros((1, 64, 64, 3), np.float32)
+        return float(model.losses_of(black, black)["loss"])
+
+    assert loss(0.03) == pytest.approx(4 * loss(0.015), 1e-4)
+
+
 def test_term_layers_are_names_of_equal_weight_or_weighed():
     assert Term("a", layers=("x", "y")).layers == {"x": 0.5, "y": 0.5}
     assert Term("a", layers={"x": 0.2, "y": 3}).layers == {"x": 0.2, "y": 3}

@@ -53,6 +53,8 @@ class TrainConfig(Losses):
     stability_weight: float = 0.0
     """Weight of how much noise in a photograph changes its painting, see
     `tfstyle.losses.stability_loss`: higher gives calmer flat areas."""
+    stability_noise: float = 0.015
+    """Deviation of that noise, of pixels in [0, 1], see `tfstyle.losses.octave_noise`."""
 
     collection: bool = False
     """Whether the style is a folder of one painter's works, whose hand is learned: what each
@@ -97,7 +99,14 @@ class TrainConfig(Losses):
                 f"Received: architecture={self.architecture!r}."
             )
         check_at_least_one(self, "steps", "batch_size")
-        check_positive(self, "width", "learning_rate", "critic_learning_rate", "gradient_norm")
+        check_positive(
+            self,
+            "width",
+            "learning_rate",
+            "critic_learning_rate",
+            "gradient_norm",
+            "stability_noise",
+        )
         least = 32 if self.grid_weight else 16  # of a window of `losses.grid_variation`
         if not self.sizes or min(self.sizes) < least:
             raise ValueError(

@@ -318,10 +318,18 @@ class PictureTerm(Term):
 
 class StabilityTerm(Term):
     """What noise changes in photographs changes little in the pictures: `stability_loss` with
-    `octave_noise`. The network paints once more for it."""
+    `octave_noise`. The network paints once more for it.
+
+    Args:
+        deviation: Of the noise.
+    """
+
+    def __init__(self, name, weight, deviation):
+        super().__init__(name, weight)
+        self.deviation = deviation
 
     def __call__(self, seen, target):
-        noise = octave_noise(*ops.shape(seen.photographs)[1:3])
+        noise = octave_noise(*ops.shape(seen.photographs)[1:3], self.deviation)
         return stability_loss(seen.pictures, seen.paint(seen.photographs + noise), noise)
 
 
@@ -438,7 +446,7 @@ def terms_of(config):
     ]
     if isinstance(config, TrainConfig):
         others += [
-            StabilityTerm("stability", config.stability_weight),
+            StabilityTerm("stability", config.stability_weight, config.stability_noise),
             IdentityTerm("identity", config.identity_weight),
             ContrastTerm("contrast", config.contrast_weight),
             CodeSizeTerm("code_size", config.code_weight),
