@@ -329,7 +329,7 @@ class StabilityTerm(Term):
         self.deviation = deviation
 
     def __call__(self, seen, target):
-        noise = octave_noise(*ops.shape(seen.photographs)[1:3], self.deviation)
+        noise = octave_noise(*ops.shape(seen.photographs)[1:3], deviation=self.deviation)
         return stability_loss(seen.pictures, seen.paint(seen.photographs + noise), noise)
 
 
