@@ -329,7 +329,8 @@ class StabilityTerm(Term):
         self.deviation = deviation
 
     def __call__(self, seen, target):
-        noise = octave_noise(*ops.shape(seen.photographs)[1:3], deviation=self.deviation)
+        height, width = ops.shape(seen.photographs)[1:3]
+        noise = octave_noise(height, width, self.deviation)
         return stability_loss(seen.pictures, seen.paint(seen.photographs + noise), noise)
 
 
