@@ -368,6 +368,15 @@ def test_coring_leaves_strong_detail_and_gradients_as_they_are():
     np.testing.assert_allclose(cored(slope(96, 96))[inner], slope(96, 96)[inner], atol=1e-6)
 
 
+def test_half_precision_begins_after_coring(monkeypatch):
+    given = []
+    monkeypatch.setattr("tfstyle.networks.generator.coring", lambda x: given.append(x) or x)
+    network = CrispNet(0.25, 1, calm=True, dtype="mixed_bfloat16")
+    image = np.float32(slope(16, 16))[None]
+    network(image)
+    np.testing.assert_array_equal(given[0], space_to_depth(image, 2))
+
+
 def test_a_calm_network_reaches_as_far_as_coring():
     image = np.zeros((128, 128, 3))
     image[64, 64] = 0.3

@@ -48,7 +48,8 @@ class Generator(keras.Model):
     """
 
     def __init__(self, width=1.0, blocks=None, num_styles=1, card=None, **kwargs):
-        super().__init__(**kwargs)
+        # Without autocast: what is done to pictures before the first convolution is done in float32.
+        super().__init__(autocast=False, **kwargs)
         self.width, self.num_styles, self.card = width, num_styles, card or {}
         self.blocks = self.default_blocks if blocks is None else blocks
         if width <= 0 or self.blocks < 0 or num_styles < 1:
