@@ -48,7 +48,7 @@ class Generator(keras.Model):
     """
 
     def __init__(self, width=1.0, blocks=None, num_styles=1, card=None, **kwargs):
-        # Without autocast: what is done to pictures before the first convolution is done in float32.
+        # Without autocast, so that what comes before the first convolution is done in float32.
         super().__init__(autocast=False, **kwargs)
         self.width, self.num_styles, self.card = width, num_styles, card or {}
         self.blocks = self.default_blocks if blocks is None else blocks
