@@ -36,7 +36,7 @@ def run(arguments):
     with native_stderr_hidden():
         painter = open_export(options.path)
         name = options.network or painter.metadata["styles"][0]["name"]
-        if options.network is None and name not in zoo.styles():
+        if options.network is None and name not in (*zoo.styles(), "any"):
             raise ValueError(
                 f"'{options.path}' holds the style {name!r}, which does not ship with tfstyle: "
                 "let --network name its .keras file or its painting."

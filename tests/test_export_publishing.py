@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -202,6 +203,19 @@ def test_export_that_is_not_good_enough_is_exit_code_1(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "FAILED" in captured.out
     assert captured.err.startswith("tfstyle export: The export as float32 differs")
+
+
+@pytest.mark.parametrize("name", ["ripple", "any", "gone"])
+def test_verify_knows_the_networks_that_ship(name, capsys, monkeypatch):
+    painter = SimpleNamespace(metadata={"styles": [{"name": name}]}, path=Path("a.tflite"))
+    monkeypatch.setattr("tfstyle.export.parity.open_export", lambda _: painter)
+    monkeypatch.setattr("tfstyle.export.publishing.find_network", lambda *_: (None, None))
+    report = SimpleNamespace(to_text=lambda: "", save=lambda path: None, passed=True)
+    monkeypatch.setattr("tfstyle.export.parity.verify", lambda *_: report)
+    Path("a.tflite").touch()
+    known = name != "gone"
+    assert main(["verify", "a.tflite"]) == (0 if known else 2)
+    assert known or "'gone', which does not ship" in capsys.readouterr().err
 
 
 @pytest.mark.slow
