@@ -1,5 +1,6 @@
 """`tfstyle verify`: compare an exported network with the network."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,5 +45,11 @@ def run(arguments):
         network, _ = find_network(name, ExportConfig())
         report = verify(options.path, network, options.photographs)
     print(report.to_text())
+    if not report.passed and options.network is None:
+        print(
+            f"tfstyle verify: compared with {name!r}, which ships with tfstyle. If the export was "
+            "made of another network or of a painting, let --network name it.",
+            file=sys.stderr,
+        )
     report.save(painter.path.with_name(f"{painter.path.stem}.parity.json"))
     return 0 if report.passed else 1

@@ -225,12 +225,24 @@ def coring(x):
     fine = _above(FAINT[0], x - _between(mean))
     bands = []
     for side, faint in zip(SQUARES, FAINT[1:], strict=True):
-        smooth = mean
+        smooth = _slopes_on(_slopes_on(mean, side // 2, 1), side // 2, 2)
         for window in ((side, 1), (1, side)):
-            smooth = ops.average_pool(smooth, window, 1, "same", data_format="channels_last")
+            smooth = ops.average_pool(smooth, window, 1, data_format="channels_last")
         bands.append(_above(faint, mean - smooth))
         mean = smooth
     return fine + _between(sum(bands, mean))
+
+
+def _slopes_on(x, border, axis):
+    """Extend pictures by `border` pixels on both sides of an axis, each border's slope going on, so
+    that an average there is no other on a slope."""
+    first, inner, near, last = (
+        x[:, place] if axis == 1 else x[:, :, place]
+        for place in (slice(1), slice(3, 4), slice(-4, -3), slice(-1, None))
+    )
+    away = np.arange(1, border + 1, dtype=np.float32).reshape([-1] + [1] * (3 - axis)) / 3
+    before = first + (first - inner) * away[::-1]
+    return ops.concatenate([before, x, last + (last - near) * away], axis)
 
 
 def _above(faint, band):
