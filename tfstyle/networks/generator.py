@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfstyle.networks.layers import (
-    SQUARES,
+    CORING_REACH,
     Convolution,
     ResidualBlock,
     coring,
@@ -288,8 +288,7 @@ class CrispNet(Generator):
 
     @property
     def reach(self):
-        cored = sum(side // 2 for side in SQUARES) + 2 if self.calm else 0
-        return super().reach + self.fold * cored
+        return super().reach + (self.fold * CORING_REACH if self.calm else 0)
 
     def get_config(self):
         return super().get_config() | {"calm": self.calm}

@@ -203,6 +203,8 @@ class ResidualBlock(keras.layers.Layer):
 
 # Of `coring`: sides of the squares, in folded pixels, and what is faint within each band, of 255.
 SQUARES, FAINT = (3, 5, 9, 17), (8, 6, 4, 3, 3)
+# How many folded pixels away what matters can lie: of averages, of neighbors, of what is between.
+CORING_REACH = sum(side // 2 for side in SQUARES) + 1 + 1
 
 
 def coring(x):
