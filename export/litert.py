@@ -331,16 +331,21 @@ def _with_small_kernels(data):
     """
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
     graph = model.subgraphs[0]
-    for operator in _convolutions(graph)[1:-1]:
-        kernel = graph.tensors[operator.inputs[1]]
-        buffer = model.buffers[kernel.buffer]
-        values = np.frombuffer(bytes(buffer.data), np.float32).reshape(kernel.shape)
+    kernels = {operator.inputs[1] for operator in _convolutions(graph)[1:-1]}
+    before = {graph.tensors[index].buffer for index in kernels}  # equal constants share one
+    for kernel in (graph.tensors[index] for index in sorted(kernels)):
+        data = bytes(model.buffers[kernel.buffer].data)
+        values = np.frombuffer(data, np.float32).reshape(kernel.shape)
         scale = np.maximum(np.abs(values).max((1, 2, 3)), 1e-9) / 127
         short = np.round(values / scale[:, None, None, None]).astype(np.int8)
+        kernel.buffer, buffer = len(model.buffers), schema.BufferT()
         buffer.data = np.frombuffer(short.tobytes(), np.uint8)
+        model.buffers.append(buffer)
         kernel.type, kernel.quantization = schema.TensorType.INT8, schema.QuantizationParametersT()
         kernel.quantization.scale = scale
         kernel.quantization.zeroPoint = np.zeros(len(scale), np.int64)
+    for index in before - {tensor.buffer for tensor in graph.tensors}:
+        model.buffers[index].data = None
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 

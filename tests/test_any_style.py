@@ -49,6 +49,12 @@ def test_any_net_keeps_any_size_and_takes_a_code_a_picture(call, network, size):
         np.testing.assert_allclose(out[i : i + 1], alone, atol=1e-4)
 
 
+def test_a_network_saved_before_coring_paints_without(network):
+    config = network.get_config()
+    assert AnyNet.from_config(config).calm
+    assert not AnyNet.from_config({name: config[name] for name in config if name != "calm"}).calm
+
+
 def test_scales_and_shifts_are_linear_in_the_code(network):
     one, other = network.encode(pictures(40, 40, batch=2))
     norm = network.norms()[1]

@@ -16,6 +16,7 @@ from tfstyle.export.calibration import SHIPPED, calibration_pictures, cover, pic
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.frozen import equalize_channels, freeze
 from tfstyle.export.litert import LiteRTPainter, operators, read_metadata, write_litert
+from tfstyle.networks import CrispNet
 from tfstyle.pictures import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +90,26 @@ def test_file_for_any_size_has_the_same_operators(architecture, written):
         operators(written(architecture, size=size).read_bytes()) for size in (64, None)
     )
     assert fixed == resizable
+
+
+@pytest.mark.slow
+def test_equal_kernels_are_each_in_eight_bits(tmp_path):
+    network = CrispNet(0.25, 2)
+    kernels = [each.kernel for each in network.convolutions() if each.kernel.shape[2:] == (16, 16)]
+    for kernel in kernels[1:]:
+        kernel.assign(kernels[0])
+    files = {
+        precision: write_litert(
+            network,
+            tmp_path / f"{precision}.tflite",
+            ExportConfig(format="litert", precision=precision),
+        )
+        for precision in ("float32", "dynamic")
+    }
+    image = np.random.default_rng(0).random((32, 48, 3), np.float32)
+    exact, short = (LiteRTPainter(path)(image) for path in files.values())
+    assert 0 < np.abs(exact - short).mean() * 255 < TOLERANCES["dynamic"]
+    assert files["dynamic"].stat().st_size < files["float32"].stat().st_size
 
 
 def test_operators_leave_out_what_delegates_do_not_take():

@@ -96,6 +96,10 @@ class AnyNet(CrispNet):
             norm.gamma.assign(scale * (1 - first) + first)
             norm.beta.assign(shift * (1 - first))
 
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config({"calm": False} | config)  # files from before there was coring
+
     def encode(self, paintings):
         """Return the codes `(batch, num_styles)` of paintings, as `StyleEncoder` takes them."""
         return self.encoder(paintings)
