@@ -25,8 +25,8 @@ class Export:
     none: those that ship. Then the output, unless -o names it."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
     """For a SavedModel the folder of all its versions, such as models/wave; for LiteRT a file,
-    .tflite; for ONNX a file, .onnx; for Android a folder, to which another export adds a style; for
-    the page a folder, or a file, .html."""
+    .tflite; for ONNX a file, .onnx; for Android an app's src/main, or the assets in it, to which
+    another export adds a style; for the page a folder, or a file, .html."""
     photographs: tuple[Path, ...] = ()
     """Photographs to compare on. Default: the one that ships with tfstyle."""
     calibration: tuple[Path, ...] = ()
@@ -89,10 +89,23 @@ def run(arguments):
             "(pip install --no-deps tensorflow-serving-api)",
             file=sys.stderr,
         )
-    print(*written, sep="\n")
-    if config.format == "litert" and any(report.metadata["painting"] for report in reports):
-        print(encoder)
+    print(*written, *_beside(reports, written, config), sep="\n")
     return 0
+
+
+def _beside(reports, written, config):
+    """Return the paths of what else there is to take along."""
+    if config.format not in ("litert", "android"):
+        return []
+    from tfstyle.export.litert import encoder_path
+
+    encoders = {
+        encoder_path(path, report.metadata["size"])
+        for path, report in zip(written, reports, strict=True)
+        if report.metadata["painting"]
+    }
+    labels = {path.with_name("labels.json") for path in written if config.format == "android"}
+    return [*encoders, *labels]
 
 
 def _export(options, styles, output, config):

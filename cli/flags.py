@@ -129,7 +129,8 @@ def trained_style(words, style=None):
     words = list(words)
     if style is not None:
         return words, style
-    named = [word for word in words if word.endswith(".keras") or word in zoo.styles()]
+    names = (*zoo.styles(), "any")
+    named = [word for word in words if word.endswith(".keras") or word in names]
     for word in words:
         if word not in named:
             zoo.refuse_unknown(word)

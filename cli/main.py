@@ -1,10 +1,13 @@
 """`tfstyle`: find the command, run it, turn errors into one line."""
 
+import contextlib
 import errno
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
 
 from tfstyle.version import __version__
 
@@ -80,7 +83,7 @@ def _run(program, command, arguments):
         # Only now, since all this takes a second in which Ctrl-C may come.
         from tfstyle.cli.quiet import warnings_in_lines
 
-        with warnings_in_lines(program):
+        with _cleaned_up(), warnings_in_lines(program):
             code = importlib.import_module(f"tfstyle.cli.{command}").run(arguments) or 0
         sys.stdout.flush()
         return code
@@ -96,6 +99,23 @@ def _run(program, command, arguments):
             raise
         print(f"{program}: {' '.join(text.split())}", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _cleaned_up():
+    """Let SIGTERM end what runs in the block as an exception, so that temporary files go."""
+
+    def end(number, frame):
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_interrupt(error):

@@ -49,8 +49,9 @@ class Stylize:
     pictures: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO [PAINTING ...]")
     ]
-    """The photograph, and the painting or several. Or photographs and folders with some, and
-    among them the name of a trained style (`tfstyle styles` lists them) or a network, .keras."""
+    """The photograph, and the painting or several; and, to paint at once, a network of any style,
+    .keras. Or photographs and folders with some, and among them the name of a trained style
+    (`tfstyle styles` lists them) or a network, .keras."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """Picture to write; the suffix says which format; "-": stdout, as PNG. For several photographs
     a folder, made if it does not exist, where each keeps its name. By a recipe, a record of
@@ -113,7 +114,9 @@ def parse(arguments):
         way = f"Painting in the trained style {style!r}"
         config = flags.filled(PaintConfig(), given, way, WAYS)
         if zoo.paints_any(found.path):
-            raise found.lacks_painting()
+            if options.style is not None or not paintings:
+                raise found.lacks_painting()
+            return _with_any(options, photo, paintings, found.path, given)
         if len(words) > 1 and Path(options.output).suffix.lower() in SAVE_SUFFIXES:
             raise ValueError(
                 f"Where the style is a trained one, {style!r}, all pictures are photographs, and "
@@ -129,17 +132,23 @@ def parse(arguments):
     if options.recipe is None and photo.is_dir():
         options = dataclasses.replace(options, recipe=INSTANT)
     if any_style := network_of_any(options.recipe):
-        config = flags.filled(PaintConfig(), given, "Painting in one pass", WAYS)
-        run = functools.partial(paint.run, paintings=paintings)
-        return Job(run, options, [photo], Paintings(paintings, any_style), config)
+        return _with_any(options, photo, paintings, any_style, given)
     if photo.is_dir():
         raise ValueError(
             "By a recipe one photograph is painted at a time. "
             f"Received: '{photo}', a folder. Leave the recipe out, or take 'instant'."
         )
-    recipe = recipe_with(options.recipe or "default")
-    recipe = flags.filled(recipe, options.settings, "Painting by a recipe", WAYS)
+    name = options.recipe or "default"
+    way = f"Painting by the recipe {name!r}"
+    recipe = flags.filled(recipe_with(name), options.settings, way, WAYS)
     return Job(_optimize, options, photo, paintings, recipe)
+
+
+def _with_any(options, photo, paintings, network, given):
+    """Return the `Job` of painting in one pass, with a network of any style."""
+    config = flags.filled(PaintConfig(), given, "Painting in one pass", WAYS)
+    run = functools.partial(paint.run, paintings=paintings)
+    return Job(run, options, [photo], Paintings(paintings, network), config)
 
 
 def run(arguments):

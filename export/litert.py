@@ -11,7 +11,7 @@ import numpy as np
 from tfstyle.export.calibration import calibration_pictures
 from tfstyle.export.config import ExportConfig
 from tfstyle.pictures import MIN_SIDE
-from tfstyle.pictures.files import write, writing
+from tfstyle.pictures.files import write
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -57,8 +57,8 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         config: `ExportConfig` of format "litert", "android" or "web".
         calibration: Photographs, files or folders, that the ranges of int8 are taken from.
             Default: pieces of the pictures that ship with the package.
-        check: Function that is called with the path of what was written before it gets its name;
-            it may raise an exception.
+        check: Function that is called with the path of a copy before `path` is written; it may
+            raise an exception.
 
     Returns:
         `path`.
@@ -84,19 +84,16 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         foreign = set(operators(data)) - OPERATORS
         if foreign:
             raise ValueError(f"The converter made operators that phones do not run: {foreign}.")
-    files = [with_metadata(data, metadata) for data in files]
-    with writing(path) as temporary:
-        beside = encoder_path(temporary)
-        try:
-            temporary.write_bytes(files[0])
-            for data in files[1:]:
-                write(beside, data)
-            if check is not None:
-                check(temporary)
-        finally:
-            beside.unlink(missing_ok=True)
-        for data in files[1:]:
-            write(encoder_path(path, config.sides), data)
+    names = path.name, encoder_path(path, config.sides).name
+    files = {name: with_metadata(data, metadata) for name, data in zip(names, files, strict=False)}
+    if check is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                temporary = Path(folder) / name
+                temporary.write_bytes(data)
+            check(Path(folder) / path.name)
+    for name, data in reversed(files.items()):  # one that paints never lacks its encoder
+        write(path.with_name(name), data)
     write(path.with_suffix(".json"), json.dumps(metadata, indent=2, ensure_ascii=False))
     return path
 
@@ -143,6 +140,10 @@ class LiteRTPainter:
         if self.metadata is None:
             raise ValueError(f"'{path}' is not a LiteRT file of tfstyle.")
         self._interpreter = Interpreter(str(self.path), num_threads=threads)
+        if SIGNATURE not in self._interpreter.get_signature_list():
+            raise ValueError(
+                f"'{path}' reads paintings and paints nothing. Name a file that it lies beside."
+            )
         self._run = self._interpreter.get_signature_runner(SIGNATURE)
         height, width = self._run.get_input_details()["image"]["shape_signature"][1:3]
         self.size = None if height < 0 else (int(height), int(width))

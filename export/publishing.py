@@ -23,7 +23,8 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
         style: Name of a style that ships with the package, or path of a `.keras` file or of a
             painting, in whose style the network of any style then paints for good.
         output: Folder of all versions of a SavedModel; `.tflite` or `.onnx` file for LiteRT and
-            ONNX; folder for Android, which may hold other styles already.
+            ONNX; for Android the folder whose `assets` an app takes, or that one, which may hold
+            other styles already.
         config: `ExportConfig`.
         photographs: Photographs to compare on, see `tfstyle.export.parity.verify`.
         calibration: Photographs, files or folders, that the ranges of int8 are taken from. Default:
@@ -40,6 +41,8 @@ def publish(style, output, config=None, *, photographs=(), calibration=()):
     """
     network, config = find_network(style, config or ExportConfig())
     output, written, reports = Path(output), {}, []
+    if config.format == "android" and output.name == "assets":  # the app's folder of that name
+        output = output.absolute().parent
     folder = config.format in ("saved-model", "android")
     (check_folder_writable if folder else check_writable)(output)
     if config.format == "litert":

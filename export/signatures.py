@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfstyle.config import CODE_SIDE
+from tfstyle.config import CODE_SIDE, LEAST_CODE_SIDE
 from tfstyle.export.frozen import style_input
 from tfstyle.pictures import MIN_SIDE
 
@@ -111,7 +111,9 @@ def _at_code_side(paintings):
     """Resize paintings `(batch, height, width, 3)` to the size at which their codes are read."""
     sides = tf.cast(tf.shape(paintings)[1:3], tf.float32)
     sides = tf.cast(tf.round(sides * (CODE_SIDE / tf.reduce_max(sides))), tf.int32)
-    resized = tf.image.resize(paintings, tf.maximum(sides, 32), "lanczos3", antialias=True)
+    resized = tf.image.resize(
+        paintings, tf.maximum(sides, LEAST_CODE_SIDE), "lanczos3", antialias=True
+    )
     return tf.clip_by_value(resized, 0, 1)
 
 

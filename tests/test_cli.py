@@ -387,6 +387,7 @@ def test_stylize_replaces_an_older_record_and_writes_to_stdout(capsysbinary):
     assert set(Path().iterdir()) == before
 
 
+@pytest.mark.filterwarnings("always:painted in one pass")
 @pytest.mark.usefixtures("pictures")
 def test_stylize_without_weights_can_be_run_again_and_names_what_it_did_not_make(
     capsys, monkeypatch

@@ -407,8 +407,9 @@ def test_train_config_offers_the_networks_there_are():
         (
             {"sizes": (16,), "grid_weight": 1},
             ValueError,
-            r"none below 32 px \(16 px where `grid_weight` is 0\)\. Received: sizes=\(16,\)\.",
+            r"none below 32 px \(16 px where `grid_weight` is 0 and .*Received: sizes=\(16,\)\.",
         ),
+        ({"sizes": (16,), "architecture": "any"}, ValueError, "none below 32 px"),
         ({"sizes": 256}, TypeError, r"`sizes` must be a sequence of int\. Received: sizes=256\."),
         ({"content_size": (300,)}, ValueError, r"`content_size` must be the shortest and the long"),
         ({"content_size": (300, 200)}, ValueError, r"Received: content_size=\(300, 200\)\."),
@@ -424,6 +425,7 @@ def test_train_config_offers_the_networks_there_are():
         ({"seed": "a"}, TypeError, r"`seed` must be int\. Received: seed='a'\."),
         ({"grid_weight": -1}, ValueError, r"`grid_weight` must not be negative"),
         ({"stability_noise": 0}, ValueError, r"`stability_noise` must be positive"),
+        ({"stability_noise": 1.5}, ValueError, r"`stability_noise` must be at most 1, as pixels"),
         ({"style_layers": ("conv1",)}, ValueError, r"at least one layer of vgg19.*\('conv1',\)\."),
     ],
 )

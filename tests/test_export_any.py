@@ -161,6 +161,11 @@ def test_a_pair_that_lost_its_encoder_is_refused(pair, tmp_path):
         LiteRTPainter(path)
 
 
+def test_an_encoder_alone_is_no_painter(pair):
+    with pytest.raises(ValueError, match="tflite' reads paintings and paints nothing"):
+        LiteRTPainter(encoder_path(pair))
+
+
 @pytest.mark.parametrize(
     ("name", "sides", "encoder"),
     [

@@ -1,6 +1,7 @@
 """`tfstyle export` and `tfstyle verify`, and what they call: from a style's name to its files."""
 
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,7 +122,7 @@ def test_publish_writes_the_assets_of_an_app(tmp_path, monkeypatch):
     config = ExportConfig(format="android")
     publish("ripple", tmp_path / "app", ExportConfig(format="android", size=32))
     publish("storm", tmp_path / "app", config)
-    publish("ripple", tmp_path / "app", ExportConfig(format="android", size="32x48"))
+    publish("ripple", tmp_path / "app" / "assets", ExportConfig(format="android", size="32x48"))
     assets = tmp_path / "app" / "assets"
     labels = json.loads((assets / "labels.json").read_text())
     storm, ripple = labels["styles"]
@@ -203,6 +204,20 @@ def test_export_that_is_not_good_enough_is_exit_code_1(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "FAILED" in captured.out
     assert captured.err.startswith("tfstyle export: The export as float32 differs")
+
+
+@pytest.mark.parametrize("format", ["saved-model", pytest.param("litert", marks=pytest.mark.slow)])
+def test_an_export_ended_by_sigterm_leaves_nothing(format, monkeypatch):
+    def end(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("tfstyle.export.publishing.verify", end)
+    before = signal.getsignal(signal.SIGTERM)
+    output = "wave" if format == "saved-model" else "wave.tflite"
+    with pytest.raises(SystemExit, match="143"):
+        main(["export", "ripple", output, f"--format={format}"])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not [path for path in Path().glob("**/*") if path != Path("wave")]
 
 
 @pytest.mark.parametrize("name", ["ripple", "any", "gone"])

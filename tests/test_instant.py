@@ -51,6 +51,14 @@ def test_stylize_instant_at_no_strength_is_the_photograph(pictures):
     assert far == sorted(far)
 
 
+@pytest.mark.parametrize("size", [(20, 24), (600, 16), (16, 16)])
+def test_small_pictures_have_codes(pictures, size):
+    small = [picture.resize(size) for picture in pictures[:2]]
+    painted = np.asarray(tfstyle.stylize(*small, "instant", strength=0.5), float)
+    assert painted.shape == (*size[::-1], 3)
+    assert np.abs(painted - np.asarray(small[0])).max() > 8
+
+
 def test_codes_of_paintings_are_blended_by_weight(pictures):
     _, red, blue = pictures
     network = zoo.load(zoo.ANY)
@@ -98,7 +106,7 @@ def test_stylize_instant_refuses_bad_input(pictures, arguments, error, text):
 
 
 def test_any_without_a_painting_says_what_it_needs(pictures):
-    with pytest.raises(ValueError, match=r"paints after a painting\. Received: none\. Give"):
+    with pytest.raises(ValueError, match=r"paints after a painting\. Received: none\. Name"):
         tfstyle.stylize(pictures[0], "any")
 
 
@@ -115,9 +123,22 @@ def test_style_for_names_the_styles_that_there_are():
 
 def test_the_network_of_any_style_alone_is_no_style(pictures, tmp_path, capsys):
     pictures[0].save(tmp_path / "photo.png")
-    out = str(tmp_path / "out.png")
-    assert main(["stylize", str(tmp_path / "photo.png"), "--style", "any", "-o", out]) == 2
-    assert "'any' paints after a painting. Received: none. Give the pa" in capsys.readouterr().err
+    photo, out = str(tmp_path / "photo.png"), str(tmp_path / "out.png")
+    for arguments in ([photo, "any"], [photo, str(zoo.ANY)], [photo, photo, "--style", "any"]):
+        assert main(["stylize", *arguments, "-o", out]) == 2
+        assert "'any' is a network of any style, which paints after" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_network_of_any_style_among_the_words_paints_after_the_painting(pictures, tmp_path):
+    files = [str(tmp_path / name) for name in ("photo.png", "red.png", "out.png")]
+    for picture, file in zip(pictures[:2], files[:2], strict=True):
+        picture.save(file)
+    expected = np.asarray(tfstyle.stylize(*pictures[:2], "instant"))
+    for network in ("any", str(zoo.ANY)):
+        assert main(["stylize", *files[:2], network, "-o", files[2]]) == 0
+        with Image.open(files[2]) as painted:
+            np.testing.assert_array_equal(np.asarray(painted), expected)
 
 
 @pytest.mark.slow

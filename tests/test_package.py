@@ -92,7 +92,7 @@ def floor_of(name):
     houses = "version progress config pictures losses networks model optimize painting batch"
     houses = f"{houses} training export serving cli".split()
     rooms = {
-        "config": "checks digits looks recipe training painting presets",
+        "config": "checks digits looks recipe painting training presets",
         "pictures": "files finding shards layouts jpeg_end opening reading writing colors ffmpeg",
         "losses": "adversaries gradients statistics norms equations distributions codes terms",
         "networks": "process graphs adversaries canvas layers generator any_style architectures "

@@ -85,6 +85,13 @@ def test_batch_nan_lets_loss_scaling_skip_some_steps_in_a_row(watch):
         watch(optimizer, [*skipped, np.nan])
 
 
+def test_a_run_all_of_whose_steps_were_skipped_is_no_success(watch, run):
+    run.step = run.config.steps - 3
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
+    with pytest.raises(FloatingPointError, match=f"nan at step {run.config.steps},"):
+        watch(optimizer, [np.nan] * 3)
+
+
 # A run
 
 
@@ -127,6 +134,12 @@ def test_progress_tells_size_step_losses_speed_and_time_left(run, go):
     assert stream.getvalue() == (
         "32 px  step 2/1000  loss 1.25 (content 0.5, style 0.125)  8.0 pictures/s  13:19 left\n"
     )
+
+
+def test_progress_waits_for_the_first_finite_loss(run, go):
+    run.losses, stream = {}, io.StringIO()
+    go(TrainingProgress(run, stream), 3, 0.5)
+    assert stream.getvalue() == ""
 
 
 def test_progress_adds_a_line_every_half_minute_and_at_the_end(run, go):

@@ -6,6 +6,7 @@ from typing import Literal
 from tfstyle.config.checks import check_at_least_one, check_types
 
 CODE_SIDE = 512  # long side in pixels at which a picture's code of style is read, as in training
+LEAST_CODE_SIDE = 32  # short side; the encoder reduces a picture by so much
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from tfstyle.config.checks import check_at_least_one, check_positive
 from tfstyle.config.looks import Losses
+from tfstyle.config.painting import LEAST_CODE_SIDE
 
 PATCH = 46  # side of what a critic judges at once, see `networks.PatchCritic`
 ARCHITECTURES = ["lean", "crisp", "full", "any"]  # `tfstyle.networks.register` adds others
@@ -107,14 +108,21 @@ class TrainConfig(Losses):
             "gradient_norm",
             "stability_noise",
         )
-        least = 32 if self.grid_weight else 16  # of a window of `losses.grid_variation`
+        any_style = self.architecture == "any"
+        if self.stability_noise > 1:
+            raise ValueError(
+                "`stability_noise` must be at most 1, as pixels lie in [0, 1]. "
+                f"Received: stability_noise={self.stability_noise}."
+            )
+        # Of a window of `losses.grid_variation`; of what an encoder reads.
+        least = 32 if self.grid_weight or any_style else 16
         if not self.sizes or min(self.sizes) < least:
             raise ValueError(
                 f"`sizes` must name at least one side, none below {least} px "
-                f"(16 px where `grid_weight` is 0). Received: sizes={self.sizes}."
+                "(16 px where `grid_weight` is 0 and the network is none of any style). "
+                f"Received: sizes={self.sizes}."
             )
-        # The encoder of a network of any style halves a painting five times.
-        for field, least in (("content_size", 16), ("painting_size", 32)):
+        for field, least in (("content_size", 16), ("painting_size", LEAST_CODE_SIDE)):
             sides = getattr(self, field)
             if len(sides) != 2 or not least <= sides[0] <= sides[1]:
                 raise ValueError(
@@ -122,12 +130,12 @@ class TrainConfig(Losses):
                     f"{least} px. Received: {field}={sides}."
                 )
         of_codes = ("identity_weight", "contrast_weight", "code_weight")
-        if self.architecture != "any" and any(getattr(self, field) for field in of_codes):
+        if not any_style and any(getattr(self, field) for field in of_codes):
             raise ValueError(
                 f"Only a network of any style has codes: {', '.join(of_codes)} must be 0 with "
                 f"architecture={self.architecture!r}."
             )
-        if self.architecture == "any" and (self.collection or self.adversary_weight):
+        if any_style and (self.collection or self.adversary_weight):
             raise ValueError(
                 "A network of any style learns from no `collection` and no critic: "
                 "`adversary_weight` must be 0. "

@@ -104,6 +104,17 @@ class AnyNet(CrispNet):
         """Return the codes `(batch, num_styles)` of paintings, as `StyleEncoder` takes them."""
         return self.encoder(paintings)
 
+    def of_style(self, index, **settings):
+        """Refuse: it has no styles that are numbered.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "A network of any style has none of its own: `fixed` makes the network of some codes. "
+            f"Received: style {index}."
+        )
+
     def start_from(self, network):
         super().start_from(network)
         self.encoder.set_weights(network.encoder.get_weights())

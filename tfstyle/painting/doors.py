@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +177,7 @@ def stylize(
     except WeightsMissing as error:
         if at_once is None:
             raise
-        logging.getLogger(__name__).warning("painted in one pass, not refined: %s", error)
+        warnings.warn(f"painted in one pass, not refined: {error}", stacklevel=2)
         stylized = at_once
     finally:
         # Keras' models lie in circles: Python would let a dozen loss networks pile up first.

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.config import CODE_SIDE
 from tfstyle.painting import zoo
-from tfstyle.pictures import as_list_of_pictures, read_image, resize
+from tfstyle.pictures import as_list_of_pictures, for_code, read_image
 
 
 def network_of_any(recipe):
@@ -58,7 +57,7 @@ class Paintings:
                 "of any style is trained with `tfstyle-train --config any`."
             )
         self.path, self._codes = path, None
-        self._paintings = [resize(read_image(source).rgb, CODE_SIDE) for source in sources]
+        self._paintings = [for_code(read_image(source).rgb) for source in sources]
 
     def point(self, network, style_weights=None):
         """Return the code `(1, num_styles)` of the paintings, blended.

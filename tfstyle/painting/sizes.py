@@ -14,7 +14,7 @@ from keras import ops
 
 from tfstyle.config import CODE_SIDE, PaintConfig
 from tfstyle.networks.graphs import compiled
-from tfstyle.pictures import MIN_SIDE, read_image, resize, to_pil
+from tfstyle.pictures import MIN_SIDE, for_code, read_image, resize, to_pil
 
 WHOLE_PIXELS = 4_000_000  # what is painted at once takes up to 0.6 kB of memory a pixel
 TOGETHER = 1_000_000  # pixels of several pictures that are painted at once; more gain nothing
@@ -152,7 +152,7 @@ def _at_strength(network, point, images, config):
     """Return what `Generator.at_strength` does, of photographs as large as paintings are read."""
     if config.strength == 1:
         return point, 1.0
-    small = [resize(image, min(CODE_SIDE, max(image.shape[:2]))) for image in images]
+    small = [for_code(image, min(CODE_SIDE, max(image.shape[:2]))) for image in images]
     return network.at_strength(point, np.stack(small), config.strength)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfstyle.config import CODE_SIDE, LEAST_CODE_SIDE
 from tfstyle.pictures.files import check_writable, is_same_file, local, write
 from tfstyle.pictures.opening import describe
 
@@ -58,6 +59,16 @@ def fitted(shape, size):
     height, width = shape[:2]
     size = size or max(height, width)
     return tuple(max(1, round(side * size / max(height, width))) for side in (height, width))
+
+
+def for_code(image, size=CODE_SIDE):
+    """Return a picture at the size at which its code is read.
+
+    Args:
+        image: Float array `(height, width, 3)` in [0, 1].
+        size: Long side in pixels.
+    """
+    return resize(image, tuple(max(LEAST_CODE_SIDE, side) for side in fitted(image.shape, size)))
 
 
 def to_pil(rgb, alpha=None):

@@ -42,7 +42,8 @@ class BatchNaN(keras.callbacks.Callback):
         loss, config = float(logs["loss"]), self.run.config
         self._in_a_row = 0 if math.isfinite(loss) else self._in_a_row + 1
         scaled = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
-        if self._in_a_row < (NAN_STEPS if scaled else 1):
+        none_finite = self.run.done and not self.run.losses
+        if self._in_a_row < (NAN_STEPS if scaled else 1) and not none_finite:
             return
         first = (self.run.step - 1) * config.batch_size
         names = [
@@ -82,7 +83,7 @@ class TrainingProgress(keras.callbacks.Callback):
             self._begun, self._first = now, run.step
             if not run.done:
                 return
-        if not self._line.due() and not run.done:
+        if not run.losses or (not self._line.due() and not run.done):
             return
         speed = (run.step - self._first) / max(now - self._begun, 1e-9)
         critic = ""

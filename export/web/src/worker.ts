@@ -4,9 +4,10 @@ import { loadLiteRt } from "@litertjs/core";
 import type { FromWorker, PaintJob, Pixels, Point, Questions, ToWorker } from "./messages";
 import { Painter } from "./painter";
 import { atStrokeSize, finished, type Photo, read, resized } from "./photo";
-import { fitted, resize } from "./resize";
+import { fitted, resize, type Sides } from "./resize";
 
 const CODE_SIDE = 512; // long side at which a picture's code of style is read, as in training
+const LEAST_CODE_SIDE = 32; // short side; the encoder reduces a picture by so much
 
 declare const self: {
   onmessage: (event: MessageEvent<ToWorker>) => void;
@@ -144,7 +145,7 @@ async function atStrength(
 }
 
 function encode(photo: Photo, model: string, size: number): Promise<number[]> {
-  const sides = fitted(photo.sides, size);
+  const sides = fitted(photo.sides, size).map((side) => Math.max(LEAST_CODE_SIDE, side)) as Sides;
   return painter.encode(model, resize(photo.rgb, photo.sides, sides), sides);
 }
 
