@@ -16,9 +16,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from PIL import Image
 
 from tfstyle.config import TrainConfig, training_with
+from tfstyle.losses import Term
 from tfstyle.training import devices as distribution
 from tfstyle.training import feed_forward as training
 from tfstyle.training import run as run_module
@@ -306,6 +308,28 @@ def test_a_damaged_checkpoint_is_named(finished, monkeypatch, tmp_path):
         checkpoint.write_bytes(data)
         with pytest.raises(ValueError, match=r"checkpoint\.npz' is damaged .*Delete it"):
             train(BOTH, "photos", "both.keras", **LONG)
+
+
+class Dark(Term):
+    """Ask for dark pictures; at a layer that nobody else looks at."""
+
+    def __call__(self, seen, target):
+        (layer,) = self.layers
+        return ops.mean(seen.pictures) + 0 * ops.mean(seen.features[layer])
+
+
+@pytest.mark.usefixtures("folder")
+def test_train_takes_terms_beside_the_configs():
+    picture = np.full((1, 32, 32, 3), 0.5, np.float32)
+    dark, light = (
+        train("wave.png", "photos", name, **TINY | {"learning_rate": 0.05}, terms=terms)
+        for name, terms in (("a.keras", [Dark("dark", 100.0, ["block2_conv2"])]), ("b.keras", []))
+    )
+    assert np.mean(dark(picture)) < np.mean(light(picture)) - 0.05
+    assert dark.card["training"]["terms"] == ["100 dark"]
+    assert "dark" in dark.card["losses"]
+    with pytest.raises(ValueError, match=r"other settings: terms=\[\] \(there: \['100 dark'\]\)"):
+        train("wave.png", "photos", "a.keras", **TINY | {"learning_rate": 0.05})
 
 
 # Errors, before any training

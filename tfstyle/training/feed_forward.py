@@ -18,7 +18,7 @@ import keras
 from tfstyle.config import CODE_SIDE, TrainConfig, training_with
 from tfstyle.config.checks import as_list
 from tfstyle.config.training import PATCH
-from tfstyle.losses import AdversaryTerm, terms_of
+from tfstyle.losses import AdversaryTerm, Term, terms_of
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import GENERATORS, AnyNet, CrispNet, PatchCritic
 from tfstyle.networks.features import FeatureExtractor, fastest_precision, load_network
@@ -56,6 +56,7 @@ def train(
     devices: int | None = None,
     checkpoint_minutes: float = 5.0,
     log_dir: str | os.PathLike | None = None,
+    terms: Sequence[Term] = (),
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     **fields: Any,
 ) -> keras.Model:
@@ -83,6 +84,7 @@ def train(
             same files; only the first writes.
         checkpoint_minutes: Time between checkpoints.
         log_dir: Folder for TensorBoard. Default: none is written.
+        terms: What else the pictures are asked to be: `tfstyle.losses.Term`s beside the config's.
         callbacks: Keras callbacks, or one.
         **fields: Fields of `TrainConfig` by name: `steps=500, architecture="full"`.
 
@@ -158,8 +160,8 @@ def train(
             keras.utils.set_random_seed(config.seed)
             generator = _generator(config, paths, precision, gallery)
             replicas = strategy.num_replicas_in_sync if strategy else 1
-            model = _model(config, network, generator, precision, paintings, replicas)
-        identity = _identity(config, precision, gallery, paintings, photos)
+            model = _model(config, terms, network, generator, precision, paintings, replicas)
+        identity = _identity(config, terms, precision, gallery, paintings, photos)
         run = Run(model, seen, config, output, identity, checkpoint_minutes)
         run.restore()
         watchers = [
@@ -197,7 +199,7 @@ def train(
         if gallery:
             photos.bad |= {f"painting {name}": reason for name, reason in gallery.bad.items()}
         generator = _in_float32(generator)
-        generator.card = _card(config, paths, about, generator, gallery, photos, run)
+        generator.card = _card(config, terms, paths, about, generator, gallery, photos, run)
         if run.done and run.writes:
             with writing(output) as temporary:
                 generator.save(temporary)
@@ -287,9 +289,10 @@ def _may_start_from_any(generator):
     return wide and 0 < generator.blocks <= AnyNet.default_blocks
 
 
-def _model(config, network, generator, precision, paintings, replicas):
-    extractor = FeatureExtractor(network, config.layers, config.pooling, dtype=precision)
-    terms, options = terms_of(config), {"layer_metrics": True}
+def _model(config, terms, network, generator, precision, paintings, replicas):
+    terms, options = [*terms_of(config), *terms], {"layer_metrics": True}
+    layers = [layer for term in terms for layer in term.layers]
+    extractor = FeatureExtractor(network, layers, config.pooling, dtype=precision)
     kind = AnyStyleModel if config.architecture == "any" else StyleContentModel
     if config.collection or config.adversary_weight:
         kind = HandModel
@@ -325,7 +328,7 @@ def _in_float32(generator):
     return result
 
 
-def _identity(config, precision, gallery, paintings, photos):
+def _identity(config, terms, precision, gallery, paintings, photos):
     """Return what must be equal for a run to go on, ready for JSON."""
     pixels = hashlib.sha256(b"".join(painting.tobytes() for painting in paintings))
     return (
@@ -335,11 +338,16 @@ def _identity(config, precision, gallery, paintings, photos):
             "network_weights": None,  # where they lie is no matter
             "style": pixels.hexdigest()[:16] if paintings else f"{len(gallery)} paintings",
             "content": f"{len(photos)} photographs",
+            "terms": _told(terms),
         }
     )
 
 
-def _card(config, paths, about, generator, gallery, photos, run):
+def _told(terms):
+    return [f"{term.weight:g} {term.name}" for term in terms]
+
+
+def _card(config, terms, paths, about, generator, gallery, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
@@ -357,6 +365,7 @@ def _card(config, paths, about, generator, gallery, photos, run):
             "precision": run.identity["precision"],
             "photographs": len(photos),
             "unusable_photographs": len(photos.bad),
+            **({"terms": _told(terms)} if terms else {}),
             **(
                 {"paintings": dict(gallery.groups), "held_out": len(gallery.unseen)}
                 if gallery
