@@ -1,5 +1,8 @@
 """Terms: what a model sums, against the formulas written out, and a user's own."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,6 +22,8 @@ from tfstyle.losses import (
 from tfstyle.model import StyleContentModel
 from tfstyle.networks import AnyNet, Canvas, FeatureExtractor, LeanNet
 from tfstyle.training.any_style import AnyStyleModel
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def pictures(count=1, height=40, width=36, seed=0):
@@ -147,6 +152,17 @@ def test_a_term_of_ones_own_is_weighed_and_a_metric(tiny_network):
     np.testing.assert_allclose(losses["loss"], without["loss"] + 5 * expected, rtol=1e-5)
     model.compile("sgd")
     assert "mirrored" in model.fit(photograph, batch_size=1, verbose=0).history
+
+
+def test_the_examples_term_asks_for_a_paintings_shares_of_dark_and_light():
+    tones = runpy.run_path(str(EXAMPLES / "tones.py"))["Tones"]
+    painting = np.kron(pictures(1, 10, 9)[0] > 0.3, np.ones((4, 4, 1))).astype(np.float32)
+    term = tones("tones", 1.0, painting)
+    shuffled = np.random.default_rng(1).permutation(painting.reshape(-1, 3)).reshape(1, 36, 40, 3)
+    grey = np.full_like(shuffled, painting.mean())
+    same, other = (float(term(Seen(pictures=each), None)) for each in (shuffled, grey))
+    assert same < 1e-6
+    assert other > 0.1
 
 
 def test_a_style_term_of_ones_own_remembers_what_it_wants(tiny_network):
