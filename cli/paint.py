@@ -67,7 +67,6 @@ def _paint_with_masks(options, photo, output, style, config, paintings):
         list(paintings) or (style.name if style.name in zoo.styles() else style.path),
         options.recipe or "default",
         masks=options.masks,
-        style_masks=options.style_masks or None,
         style_weights=options.style_weights or None,
         **vars(config),
     )

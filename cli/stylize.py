@@ -116,6 +116,7 @@ def parse(arguments):
         if zoo.paints_any(found.path):
             if options.style is not None or not paintings:
                 raise found.lacks_painting()
+            options = dataclasses.replace(options, recipe=str(found.path))
             return _with_any(options, photo, paintings, found.path, given)
         if len(words) > 1 and Path(options.output).suffix.lower() in SAVE_SUFFIXES:
             raise ValueError(
@@ -154,6 +155,8 @@ def _with_any(options, photo, paintings, network, given):
 def run(arguments):
     """Paint as `arguments` say; return the exit code."""
     job = parse(arguments)
+    if job.options.style_masks and (job.run is not _optimize or not job.options.masks):
+        raise ValueError("`style_masks` go with `masks`, and with painting by a recipe.")
     return job.run(job.options, job.content, job.style, job.config)
 
 

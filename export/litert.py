@@ -64,12 +64,18 @@ def write_litert(network, path, config=None, *, calibration=(), check=None):
         `path`.
 
     Raises:
-        ValueError: If the size does not suit the network, or the network has no such style.
+        ValueError: If the size does not suit the network, the network has no such style, or the
+            name is one for an encoder.
     """
     from tfstyle.export.frozen import describe, freeze
 
     config = config or ExportConfig(format="litert")
     path = Path(path)
+    if path.stem.endswith("_encoder"):
+        raise ValueError(
+            "A name that ends in '_encoder' is that of a file which reads paintings for another. "
+            f"Received: '{path}'. Choose another."
+        )
     if config.sides and any(side % network.multiple for side in config.sides):
         raise ValueError(
             f"Both sides of `size` must be multiples of {network.multiple} with this network. "

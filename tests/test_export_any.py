@@ -161,6 +161,11 @@ def test_a_pair_that_lost_its_encoder_is_refused(pair, tmp_path):
         LiteRTPainter(path)
 
 
+def test_no_file_takes_the_name_of_anothers_encoder(network, pair):
+    with pytest.raises(ValueError, match=r"ends in '_encoder' .*any_encoder\.tflite'\. Choose"):
+        write_litert(network, encoder_path(pair))
+
+
 def test_an_encoder_alone_is_no_painter(pair):
     with pytest.raises(ValueError, match="tflite' reads paintings and paints nothing"):
         LiteRTPainter(encoder_path(pair))

@@ -106,7 +106,7 @@ def test_stylize_instant_refuses_bad_input(pictures, arguments, error, text):
 
 
 def test_any_without_a_painting_says_what_it_needs(pictures):
-    with pytest.raises(ValueError, match=r"paints after a painting\. Received: none\. Name"):
+    with pytest.raises(ValueError, match="paints after a painting: name the painting as the style"):
         tfstyle.stylize(pictures[0], "any")
 
 
@@ -129,14 +129,26 @@ def test_the_network_of_any_style_alone_is_no_style(pictures, tmp_path, capsys):
         assert "'any' is a network of any style, which paints after" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [[], ["any"], ["--masks", "red.png", "--recipe", "instant"]])
+def test_style_masks_that_nothing_looks_at_are_refused_in_a_line(words, pictures, tmp_path, capsys):
+    for picture, name in zip(pictures, ("photo.png", "red.png"), strict=False):
+        picture.save(tmp_path / name)
+    photo, red, out = (str(tmp_path / name) for name in ("photo.png", "red.png", "out.png"))
+    words = [red if word == "red.png" else word for word in words]
+    assert main(["stylize", photo, red, *words, "--style-masks", red, "-o", out]) == 2
+    assert "`style_masks` go with `masks`, and with painting by" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_network_of_any_style_among_the_words_paints_after_the_painting(pictures, tmp_path):
     files = [str(tmp_path / name) for name in ("photo.png", "red.png", "out.png")]
     for picture, file in zip(pictures[:2], files[:2], strict=True):
         picture.save(file)
     expected = np.asarray(tfstyle.stylize(*pictures[:2], "instant"))
-    for network in ("any", str(zoo.ANY)):
-        assert main(["stylize", *files[:2], network, "-o", files[2]]) == 0
+    Image.new("L", (64, 48), 255).save(tmp_path / "mask.png")
+    masks = ["--masks", str(tmp_path / "mask.png")]
+    for words in (["any"], [str(zoo.ANY)], ["any", *masks], ["--recipe", "any"]):
+        assert main(["stylize", *files[:2], *words, "-o", files[2]]) == 0
         with Image.open(files[2]) as painted:
             np.testing.assert_array_equal(np.asarray(painted), expected)
 

@@ -11,8 +11,8 @@ from tfstyle.pictures import as_list_of_pictures, for_code, read_image
 
 def network_of_any(recipe):
     """Return the file of the network of any style that a value of `recipe` stands for: the one that
-    ships for "instant", a `.keras` file; None for other recipes."""
-    if recipe == "instant":
+    ships for "instant" and "any", a `.keras` file; None for other recipes."""
+    if recipe in ("instant", "any"):
         return zoo.ANY
     named = isinstance(recipe, (str, Path)) and Path(recipe).suffix == ".keras"
     return Path(recipe) if named else None

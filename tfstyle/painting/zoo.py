@@ -52,9 +52,9 @@ class Style:
     def lacks_painting(self):
         """Return the error to raise where this, the network of any style, is used as a style."""
         return ValueError(
-            f"'{self.name}' is a network of any style, which paints after a painting. Received: "
-            "none. Name the painting as the style, and the network, or 'instant' for the one that "
-            "ships, as the recipe."
+            f"'{self.name}' is a network of any style, which paints after a painting: name the "
+            "painting as the style, and the network, or 'instant' for the one that ships, as the "
+            "recipe."
         )
 
 
