@@ -116,7 +116,6 @@ def parse(arguments):
         if zoo.paints_any(found.path):
             if options.style is not None or not paintings:
                 raise found.lacks_painting()
-            options = dataclasses.replace(options, recipe=str(found.path))
             return _with_any(options, photo, paintings, found.path, given)
         if len(words) > 1 and Path(options.output).suffix.lower() in SAVE_SUFFIXES:
             raise ValueError(
@@ -148,6 +147,7 @@ def parse(arguments):
 def _with_any(options, photo, paintings, network, given):
     """Return the `Job` of painting in one pass, with a network of any style."""
     config = flags.filled(PaintConfig(), given, "Painting in one pass", WAYS)
+    options = dataclasses.replace(options, recipe=str(network))
     run = functools.partial(paint.run, paintings=paintings)
     return Job(run, options, [photo], Paintings(paintings, network), config)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfstyle.config import CODE_SIDE, PaintConfig
+from tfstyle.config import PaintConfig
 from tfstyle.export.calibration import SHIPPED, cover, picture_files
 from tfstyle.export.config import ExportConfig
 from tfstyle.export.footprint import peak_memory_mb
 from tfstyle.export.frozen import freeze
 from tfstyle.export.report import TOLERANCES, Report, Row
 from tfstyle.painting.sizes import paint
-from tfstyle.pictures import read_image, resize, to_pil
+from tfstyle.pictures import for_code, read_image, resize, to_pil
 from tfstyle.pictures.files import refuse_special
 
 SHIPPED_SIDES = (256, 511, 767)  # an odd one, and one that no network's multiple divides
@@ -108,7 +108,7 @@ def _style(path, metadata, network):
             f"network is a {architecture} with number of styles {network.num_styles}."
         )
     if metadata.get("painting"):
-        painting = to_pil(resize(read_image(SHIPPED[1]).rgb, CODE_SIDE))
+        painting = to_pil(for_code(read_image(SHIPPED[1]).rgb))
         painting = np.asarray(painting, np.float32) / 255  # as a file holds it
         return painting, np.asarray(network.encode(painting[None]))
     weights = np.zeros(network.num_styles, np.float32)

@@ -199,7 +199,7 @@ def train(
         if gallery:
             photos.bad |= {f"painting {name}": reason for name, reason in gallery.bad.items()}
         generator = _in_float32(generator)
-        generator.card = _card(config, terms, paths, about, generator, gallery, photos, run)
+        generator.card = _card(config, paths, about, generator, gallery, photos, run)
         if run.done and run.writes:
             with writing(output) as temporary:
                 generator.save(temporary)
@@ -338,16 +338,12 @@ def _identity(config, terms, precision, gallery, paintings, photos):
             "network_weights": None,  # where they lie is no matter
             "style": pixels.hexdigest()[:16] if paintings else f"{len(gallery)} paintings",
             "content": f"{len(photos)} photographs",
-            "terms": _told(terms),
+            "terms": [f"{term.weight:g} {term.name}" for term in terms],
         }
     )
 
 
-def _told(terms):
-    return [f"{term.weight:g} {term.name}" for term in terms]
-
-
-def _card(config, terms, paths, about, generator, gallery, photos, run):
+def _card(config, paths, about, generator, gallery, photos, run):
     """Return what there is to know of the network, ready for JSON."""
     abouts = [*about, *[""] * (len(paths) - len(about))]
     names = [path.stem for path in paths] if len(paths) > 1 else [run.folder.stem]
@@ -365,7 +361,7 @@ def _card(config, terms, paths, about, generator, gallery, photos, run):
             "precision": run.identity["precision"],
             "photographs": len(photos),
             "unusable_photographs": len(photos.bad),
-            **({"terms": _told(terms)} if terms else {}),
+            **({"terms": run.identity["terms"]} if run.identity["terms"] else {}),
             **(
                 {"paintings": dict(gallery.groups), "held_out": len(gallery.unseen)}
                 if gallery
