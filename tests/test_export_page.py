@@ -4,12 +4,14 @@ import base64
 import gzip
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
+from tfstyle import config
 from tfstyle.cli.main import main
 from tfstyle.export import page, parity
 from tfstyle.export.config import ExportConfig
@@ -30,6 +32,12 @@ def quick(monkeypatch):
 
 def catalog_of(html):
     return json.loads(re.search(r'id="catalog">(.*?)</script>', html)[1])
+
+
+@pytest.mark.parametrize("name", ["CODE_SIDE", "LEAST_CODE_SIDE"])
+def test_the_page_reads_codes_at_the_sizes_that_python_does(name):
+    source = (Path(__file__).parents[1] / "export/web/src/worker.ts").read_text()
+    assert int(re.search(rf"^const {name} = (\d+);", source, re.M)[1]) == getattr(config, name)
 
 
 @pytest.mark.slow

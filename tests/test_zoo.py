@@ -180,6 +180,13 @@ def test_stylize_names_the_styles_that_are_near(name, text):
         tfstyle.stylize("photo.jpg", name)
 
 
+@pytest.mark.parametrize("named", ["storm", "any"])
+@pytest.mark.usefixtures("tiny_zoo")
+def test_stylize_takes_no_trained_style_among_several_paintings(named):
+    with pytest.raises(ValueError, match=f"Received: '{named}', a trained network: give it alone"):
+        tfstyle.stylize("photo.jpg", ["painting.jpg", named])
+
+
 def test_a_process_forked_after_the_start_is_refused(tiny_styles, monkeypatch):
     network = zoo.load(tiny_styles / "ripple.keras")
     assert zoo.load(tiny_styles / "ripple.keras") is network

@@ -113,6 +113,11 @@ def stylize(
     for each in styles:
         if isinstance(each, str) and zoo.find(each) is None:
             zoo.refuse_unknown(each)
+    if masks is None and len(styles) > 1 and (named := next(filter(zoo.find, styles), None)):
+        raise ValueError(
+            "Several styles must all be paintings, or come with `masks`. Received: "
+            f"{str(named)!r}, a trained network: give it alone, or one of any style as `recipe`."
+        )
     trained = zoo.find(style) if masks is None else next(filter(None, map(zoo.find, styles)), None)
     any_style = network_of_any(recipe)
     if trained or any_style:
