@@ -110,15 +110,17 @@ def stylize(
     if style is None:
         raise TypeError("`style` must be a painting or a trained style. Received: neither.")
     styles = as_list_of_pictures(style)
-    for each in styles:
-        if isinstance(each, str) and zoo.find(each) is None:
+    found = [zoo.find(each) for each in styles]
+    for each, network in zip(styles, found, strict=True):
+        if isinstance(each, str) and network is None:
             zoo.refuse_unknown(each)
-    if masks is None and len(styles) > 1 and (named := next(filter(zoo.find, styles), None)):
+    trained = next(filter(None, found), None)
+    if trained and masks is None and len(styles) > 1:
+        named = str(styles[found.index(trained)])
         raise ValueError(
             "Several styles must all be paintings, or come with `masks`. Received: "
-            f"{str(named)!r}, a trained network: give it alone, or one of any style as `recipe`."
+            f"{named!r}, a trained network: give it alone, or one of any style as `recipe`."
         )
-    trained = zoo.find(style) if masks is None else next(filter(None, map(zoo.find, styles)), None)
     any_style = network_of_any(recipe)
     if trained or any_style:
         known = recipe in ("default", "instant") or not trained
@@ -133,8 +135,11 @@ def stylize(
         photo = read_image(content)
         if masks is not None:
             any_style = any_style or zoo.ANY
-            found = [zoo.find(each) or Paintings(each, any_style) for each in styles]
-            return _paint_regions(photo, found, read_masks(masks, len(found)), config)
+            painters = [
+                network or Paintings(each, any_style)
+                for each, network in zip(styles, found, strict=True)
+            ]
+            return _paint_regions(photo, painters, read_masks(masks, len(painters)), config)
         trained = trained or Paintings(style, any_style)
         return paint_photos([photo], trained, config, style_weights=style_weights)[0]
     own_size = "size" in overrides and overrides["size"] is None
